@@ -1,0 +1,323 @@
+/**
+ * The log directory: appending one event to its three files so that a kill at any moment leaves each line whole and once.
+ * The JSONL file is the record; the readable line is derived from it. Both are written under one lock, flock(2) on
+ * `.append.lock`: the kernel drops it when its holder dies. The lock file's text is a note of the append under way,
+ * and whoever gets the lock next mends what the note says was left half done.
+ * Errors: the system's, or OpsError; nothing is left half written when an append throws.
+ */
+import { createGunzip } from "node:zlib";
+import { OpsError, reasonOf } from "../core/errors.ts";
+import { runOnDescriptor } from "../core/exec.ts";
+import {
+  type FileHandle,
+  listNames,
+  openForAppend,
+  openForReading,
+  openForUpdate,
+  readAt,
+  statOf,
+  syncDirectory,
+} from "../core/files.ts";
+import { type EncodedEvent, localTime, renderReadable } from "../records/fence-event.ts";
+
+export const DETAILED = "fence-events-detailed.jsonl";
+export const READABLE = "fence-events-readable.log";
+const LOCK = ".append.lock";
+const NEWLINE = 0x0a;
+const MAX_LINE_BYTES = 1024 * 1024;
+
+/** How far clocks may have been set back between an event and its line; bounds the search for a line. */
+const CLOCK_SLACK_MS = 24 * 3_600_000;
+
+export type EventLog = { directory: string; operationalLog: string };
+
+/** One append under way: where both files ended before it. */
+type Note = { event_id: string; detailed: { inode: number; size: number }; readable: { inode: number; size: number } };
+
+/** Runs `work` while holding the directory's append lock. */
+async function withLock<T>(
+  { directory }: EventLog,
+  timeoutMs: number,
+  work: (lock: FileHandle) => Promise<T>,
+): Promise<T> {
+  const lock = await openForUpdate(`${directory}/${LOCK}`);
+  try {
+    // The lock belongs to the open file, which flock(1) shares with us: it stays when flock ends and goes when we do.
+    const code = await runOnDescriptor(
+      ["flock", "-x", "-w", (timeoutMs / 1000).toFixed(3), "3"],
+      lock.fd,
+      timeoutMs + 500,
+    );
+    if (code !== 0) {
+      throw new OpsError("timeout", `${directory}/${LOCK}: not locked within ${timeoutMs} ms`, {
+        hint: `fuser -v ${directory}/${LOCK}`,
+      });
+    }
+    return await work(lock);
+  } finally {
+    await lock.close();
+  }
+}
+
+async function readNote(lock: FileHandle): Promise<Note | undefined> {
+  const { size } = await lock.stat();
+  if (size === 0) return undefined;
+  try {
+    return JSON.parse((await readAt(lock, 0, Math.min(size, 4096))).toString("utf8")) as Note;
+  } catch {
+    return undefined; // the note itself was cut off: the append it announced had not begun
+  }
+}
+
+async function writeNote(lock: FileHandle, note: Note | undefined): Promise<void> {
+  await lock.truncate(0);
+  if (note) await lock.write(JSON.stringify(note), 0);
+}
+
+/** The file that had this inode when the note was written; it may have been rotated since. */
+async function openByInode(directory: string, name: string, inode: number): Promise<FileHandle | undefined> {
+  for (const candidate of (await listNames(directory)).filter((file) => file.startsWith(name))) {
+    if ((await statOf(`${directory}/${candidate}`))?.inode !== inode) continue;
+    return (await openForAppend(`${directory}/${candidate}`)).handle;
+  }
+  return undefined;
+}
+
+async function endsMidLine(handle: FileHandle, size: number): Promise<boolean> {
+  return size > 0 && (await readAt(handle, size - 1, 1))[0] !== NEWLINE;
+}
+
+/** One write of one line at the end of the file; on a full disk the file is as it was. */
+async function appendLine(handle: FileHandle, line: string): Promise<void> {
+  const { size } = await handle.stat();
+  // Half a line left by somebody killed in mid-write must not swallow this one.
+  const bytes = Buffer.from(`${(await endsMidLine(handle, size)) ? "\n" : ""}${line}\n`, "utf8");
+  let written = 0;
+  try {
+    ({ bytesWritten: written } = await handle.write(bytes));
+  } catch (error) {
+    await handle.truncate(size).catch(() => undefined);
+    throw error;
+  }
+  if (written === bytes.length) return;
+  await handle.truncate(size);
+  throw Object.assign(new Error(`only ${written} of ${bytes.length} bytes written`), { code: "ENOSPC" });
+}
+
+/** Finishes or takes back what the last holder of the lock was killed in. */
+async function mend(log: EventLog, lock: FileHandle): Promise<void> {
+  const note = await readNote(lock);
+  if (!note) return;
+  await mendFrom(log, note);
+  await writeNote(lock, undefined);
+}
+
+const parseLine = (line: string): EncodedEvent | undefined => {
+  try {
+    return JSON.parse(line) as EncodedEvent;
+  } catch {
+    return undefined;
+  }
+};
+
+async function mendFrom(log: EventLog, note: Note): Promise<void> {
+  const detailed = await openByInode(log.directory, DETAILED, note.detailed.inode);
+  try {
+    const { size = 0 } = (await detailed?.stat()) ?? {};
+    if (!detailed || size <= note.detailed.size) return;
+    const added = await readAt(detailed, note.detailed.size, Math.min(size - note.detailed.size, MAX_LINE_BYTES));
+    const text = added.toString("utf8").replace(/^\n/, "");
+    const end = text.indexOf("\n");
+    if (end === -1) {
+      await detailed.truncate(note.detailed.size);
+      return;
+    }
+    const record = parseLine(text.slice(0, end));
+    if (record?.event_id === note.event_id) await mendReadable(log, note, renderReadable(record));
+  } finally {
+    await detailed?.close();
+  }
+}
+
+async function mendReadable({ directory }: EventLog, note: Note, line: string): Promise<void> {
+  const then = await openByInode(directory, READABLE, note.readable.inode);
+  try {
+    if (then) {
+      const { size } = await then.stat();
+      const added = await readAt(
+        then,
+        note.readable.size,
+        Math.max(0, Math.min(size - note.readable.size, MAX_LINE_BYTES)),
+      );
+      if (added.toString("utf8").replace(/^\n/, "").startsWith(`${line}\n`)) return;
+      if (!added.includes(NEWLINE, added[0] === NEWLINE ? 1 : 0)) await then.truncate(note.readable.size);
+    }
+  } finally {
+    await then?.close();
+  }
+  const { handle } = await openForAppend(`${directory}/${READABLE}`);
+  try {
+    await appendLine(handle, line);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** `recorded_ms` of the last whole line that has one, looking back over at most two lines' worth of bytes. */
+async function lastRecordedMs(handle: FileHandle): Promise<number> {
+  const { size } = await handle.stat();
+  const start = Math.max(0, size - 2 * 65_536);
+  const lines = (await readAt(handle, start, size - start)).toString("utf8").split("\n");
+  for (const line of lines.reverse()) {
+    const found = /"recorded_ms":(\d{1,15})/.exec(line);
+    if (found) return Number(found[1]);
+  }
+  return 0;
+}
+
+async function lastRecordedMsOf(path: string): Promise<number> {
+  const handle = await openForReading(path);
+  try {
+    return handle ? await lastRecordedMs(handle) : 0;
+  } finally {
+    await handle?.close();
+  }
+}
+
+/**
+ * Appends one event to the detailed and the readable log. When `unlessThere` says so, asked once the lock is ours, the
+ * log is searched first and an event that it already holds is left alone: somebody else may have written it meanwhile.
+ * Returns whether this call wrote it. When it returns the line in the JSONL file is on disk.
+ */
+export async function appendEvent(
+  log: EventLog,
+  record: EncodedEvent,
+  { timeoutMs, unlessThere, now }: { timeoutMs: number; unlessThere: () => boolean; now: () => Date },
+): Promise<boolean> {
+  return withLock(log, timeoutMs, async (lock) => {
+    await mend(log, lock);
+    const id = String(record.event_id);
+    if (unlessThere() && (await findEvents(log, new Map([[id, Number(record.time_ms)]]))).has(id)) return false;
+    await appendBoth(log, lock, record, now());
+    return true;
+  });
+}
+
+async function appendBoth(log: EventLog, lock: FileHandle, record: EncodedEvent, now: Date): Promise<void> {
+  const { directory } = log;
+  const detailed = await openForAppend(`${directory}/${DETAILED}`);
+  try {
+    const readable = await openForAppend(`${directory}/${READABLE}`);
+    try {
+      const before = { detailed: await detailed.handle.stat(), readable: await readable.handle.stat() };
+      const previousMs =
+        before.detailed.size > 0
+          ? await lastRecordedMs(detailed.handle)
+          : await lastRecordedMsOf(`${directory}/${DETAILED}.1`);
+      const written = { ...record, recorded_ms: Math.max(now.getTime(), previousMs) };
+      await writeNote(lock, {
+        event_id: String(record.event_id),
+        detailed: { inode: before.detailed.ino, size: before.detailed.size },
+        readable: { inode: before.readable.ino, size: before.readable.size },
+      });
+      await appendLine(detailed.handle, JSON.stringify(written));
+      await detailed.handle.datasync();
+      if (detailed.created || readable.created) await syncDirectory(directory);
+      // From here on the event is recorded. If the readable line fails, the note stays and the next append mends it.
+      try {
+        await appendLine(readable.handle, renderReadable(written));
+      } catch {
+        return;
+      }
+      await writeNote(lock, undefined);
+    } finally {
+      await readable.handle.close();
+    }
+  } finally {
+    await detailed.handle.close();
+  }
+}
+
+/** `[YYYY-MM-DD HH:MM:SS] [LEVEL] message` in the operational log. */
+export async function appendOperational(
+  log: EventLog,
+  level: "INFO" | "WARNING" | "ERROR",
+  message: string,
+  now: Date,
+): Promise<void> {
+  const { handle } = await openForAppend(log.operationalLog);
+  try {
+    await appendLine(handle, `[${localTime(now)}] [${level}] ${message}`);
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Which of the events (id → time_ms) the current and the rotated JSONL files hold.
+ * A file last changed before an event happened cannot hold it, and `recorded_ms` only grows, so little is read.
+ * Errors: OpsError unsupported when a file that would have to be searched is compressed in a way we cannot read.
+ */
+export async function findEvents(log: EventLog, wanted: ReadonlyMap<string, number>): Promise<Set<string>> {
+  const found = new Set<string>();
+  if (wanted.size === 0) return found;
+  const oldestMs = Math.min(...wanted.values()) - CLOCK_SLACK_MS;
+  const take = (line: string) => {
+    const id = /"event_id":"([^"]{1,64})"/.exec(line)?.[1];
+    if (id !== undefined && wanted.has(id)) found.add(id);
+  };
+  const names = (await listNames(log.directory)).filter((name) => name.startsWith(DETAILED));
+  for (const name of names) {
+    const path = `${log.directory}/${name}`;
+    const stat = await statOf(path);
+    if (!stat || stat.modifiedMs < oldestMs) continue;
+    if (name.endsWith(".gz")) await eachGzipLine(path, take);
+    else if (/\.(zst|xz|bz2|lz4)$/.test(name)) {
+      throw new OpsError("unsupported", `${path}: cannot be searched for an event to recover`, {
+        hint: "rotate with delaycompress",
+      });
+    } else await eachLineBackwards(path, oldestMs, take);
+  }
+  return found;
+}
+
+async function eachLineBackwards(path: string, untilMs: number, take: (line: string) => void): Promise<void> {
+  const handle = await openForReading(path);
+  if (!handle) return;
+  try {
+    let { size: end } = await handle.stat();
+    let rest = Buffer.alloc(0);
+    while (end > 0) {
+      const start = Math.max(0, end - 1024 * 1024);
+      const chunk = Buffer.concat([await readAt(handle, start, end - start), rest]);
+      const firstEnd = start === 0 ? -1 : chunk.indexOf(NEWLINE);
+      // What stands before the first newline belongs to the chunk before this one.
+      rest = start === 0 ? Buffer.alloc(0) : Buffer.from(firstEnd === -1 ? chunk : chunk.subarray(0, firstEnd));
+      const lines = firstEnd === -1 && start > 0 ? [] : chunk.toString("utf8", firstEnd + 1).split("\n");
+      for (const line of lines) take(line);
+      const recorded = /"recorded_ms":(\d{1,15})/.exec(lines[0] ?? "");
+      if (recorded && Number(recorded[1]) < untilMs) return;
+      end = start;
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+async function eachGzipLine(path: string, take: (line: string) => void): Promise<void> {
+  const handle = await openForReading(path);
+  if (!handle) return;
+  let rest = "";
+  try {
+    for await (const chunk of handle.createReadStream({ autoClose: false }).pipe(createGunzip())) {
+      const lines = (rest + (chunk as Buffer).toString("latin1")).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) take(line);
+    }
+    take(rest);
+  } catch (error) {
+    throw new OpsError("bad-input", `${path}: cannot be searched: ${reasonOf(error)}`, { cause: error });
+  } finally {
+    await handle.close();
+  }
+}

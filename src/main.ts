@@ -1,0 +1,78 @@
+/**
+ * The name it was called by → program → exit code. The only reader of argv, stdin and the environment, the only
+ * printer of errors.
+ */
+import { EXIT_CODES, OpsError } from "./core/errors.ts";
+import type { Argv } from "./core/exec.ts";
+import type { Host } from "./core/host.ts";
+import { type Personality, personalityOf } from "./programs.ts";
+
+const MAX_STDIN_BYTES = 1024 * 1024;
+
+/** How this program is started again: the executable, or the runtime with the script where it is not compiled. */
+const self: Argv = process.argv[1]?.startsWith("/$bunfs/")
+  ? [process.execPath]
+  : [process.execPath, process.argv[1] ?? ""];
+const words = process.argv.slice(2);
+
+// `console` and Bun's own stdin, because process.stdout, process.stderr and process.stdin load Node's streams: measured
+// 9 MB and 5 ms on a path that must stay below a Python agent's 21 MB. console.log writes the whole text at once and
+// ends quietly when nobody reads.
+const out = (text: string): void => console.log(text.replace(/\n$/, ""));
+const err = (text: string): void => console.error(text.replace(/\n$/, ""));
+
+async function* stdinChunks(): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  for await (const chunk of Bun.stdin.stream()) yield decoder.decode(chunk, { stream: true });
+}
+
+async function readStdin(): Promise<string> {
+  let text = "";
+  for await (const chunk of stdinChunks()) {
+    text += chunk;
+    if (text.length > MAX_STDIN_BYTES)
+      throw new OpsError("usage", `options: more than ${MAX_STDIN_BYTES} bytes on stdin`);
+  }
+  return text;
+}
+
+async function* stdinLines(): AsyncGenerator<string> {
+  let rest = "";
+  for await (const chunk of stdinChunks()) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+}
+
+const loadHost = async (): Promise<Host> => (await import("./core/host.ts")).realHost;
+
+async function run(personality: Personality): Promise<number> {
+  switch (personality) {
+    case "fence": {
+      const { runFenceAgent } = await import("./fence/agent.ts");
+      return runFenceAgent({ argv: words, readStdin, env: process.env, loadHost, self, out, err });
+    }
+    case "writer": {
+      const { runWriter } = await import("./fence/writer.ts");
+      await runWriter(await loadHost(), stdinLines(), (message) => out(JSON.stringify(message)));
+      return 0;
+    }
+    case "cli": {
+      const { runCli } = await import("./cli.ts");
+      return runCli(words, out);
+    }
+    default:
+      return personality satisfies never;
+  }
+}
+
+function report(error: unknown, personality: Personality): number {
+  const known = error instanceof OpsError ? error : undefined;
+  const text = known?.message ?? `a bug in fencepost: ${error instanceof Error ? error.stack : String(error)}`;
+  err(`${text}${known?.hint === undefined ? "" : `\ntry: ${known.hint}`}`);
+  return personality === "fence" ? 1 : EXIT_CODES[known?.kind ?? "bug"][0];
+}
+
+const personality = personalityOf(process.argv0);
+process.exit(await run(personality).catch((error: unknown) => report(error, personality)));

@@ -1,0 +1,85 @@
+/**
+ * What the real-system tests need from the machine, and which Debian package brings it.
+ * Output: readMissing(needs) = those that are not there.
+ * Source: Debian 12 package names. Free of vitest: test/install-packages.ts installs from this table.
+ */
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+type Requirement = { readonly package?: string; readonly present: () => boolean };
+
+const BIN_DIRS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+/** The program under test: the built executable, unless another is named. */
+export const EXECUTABLE = process.env.FENCEPOST_EXECUTABLE ?? join(import.meta.dirname, "../../bin/fencepost");
+
+const hasCommand = (name: string) =>
+  BIN_DIRS.some((directory) => {
+    try {
+      accessSync(join(directory, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+const command = (name: string, debianPackage: string): Requirement => ({
+  package: debianPackage,
+  present: () => hasCommand(name),
+});
+
+export const REQUIREMENTS = {
+  root: { present: () => process.getuid?.() === 0 },
+  // A trial, because containers often refuse what the kernel can do.
+  namespaces: {
+    present: () =>
+      spawnSync("unshare", ["--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "true"], { timeout: 10_000 })
+        .status === 0,
+  },
+  overlayfs: { present: () => /\boverlay$/m.test(readIfThere("/proc/filesystems")) },
+  executable: { present: () => existsSync(EXECUTABLE) },
+  pacemaker: command("pacemakerd", "pacemaker"),
+  "pacemaker-cli": command("cibadmin", "pacemaker-cli-utils"),
+  corosync: command("corosync", "corosync"),
+  pcs: command("pcs", "pcs"),
+  fence_dummy: command("fence_dummy", "fence-agents"),
+  xmllint: command("xmllint", "libxml2-utils"),
+  jq: command("jq", "jq"),
+  ip: command("ip", "iproute2"),
+  "mkfs.ext4": command("mkfs.ext4", "e2fsprogs"),
+  nsenter: command("nsenter", "util-linux"),
+  logger: command("logger", "bsdutils"),
+  openssl: command("openssl", "openssl"),
+  rsyslogd: command("rsyslogd", "rsyslog"),
+} as const satisfies Record<string, Requirement>;
+
+export type Need = keyof typeof REQUIREMENTS;
+
+/** Everything startCluster() needs, and the built executable. */
+export const CLUSTER_NEEDS = [
+  "root",
+  "namespaces",
+  "overlayfs",
+  "nsenter",
+  "ip",
+  "corosync",
+  "pacemaker",
+  "pacemaker-cli",
+  "pcs",
+  "fence_dummy",
+  "executable",
+] as const satisfies readonly Need[];
+
+/** CI=true (or any word but false): nothing may be skipped. */
+export const inCi = (): boolean => !["", "0", "false"].includes(process.env.CI ?? "");
+
+export function readMissing(needs: readonly Need[]): Need[] {
+  return needs.filter((need) => !REQUIREMENTS[need].present());
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}

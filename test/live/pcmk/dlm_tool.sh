@@ -1,0 +1,55 @@
+#!/bin/sh
+# Stand-in for dlm_tool(8) on the nodes of a test cluster: this kernel has neither dlm.ko nor gfs2.ko, so there are no
+# lockspaces to ask about. What it prints has the exact shape of what dlm_tool 4.2.0 printed on a real GFS2 cluster
+# (test/fixtures/gfs2-cluster, a-healthy and b-failed-before-fencing), computed from two real facts of this cluster:
+# which nodes the Filesystem resources were started on, and which nodes Corosync still sees. A node that is started
+# there but gone from the membership is in the window: still in `members`, missing from `new members`, waiting for
+# fencing. Here the window ends when the node boots again, not, as in real life, when it has been fenced.
+# usage: dlm_tool ls [-n] | dlm_tool status
+gfs2=LABDIR/gfs2
+PATH=/usr/sbin:/usr/bin
+me=$(hostname)
+alive=" $(corosync-quorumtool -l 2>/dev/null | awk '$1 ~ /^[0-9]+$/ { printf "%s ", $1 }')"
+[ "$alive" = " " ] && { echo "dlm_tool: cannot connect to dlm_controld" >&2; exit 1; }
+
+lockspaces() {
+  echo "dlm lockspaces"
+  for directory in "$gfs2"/*; do
+    [ -e "$directory/$me" ] || continue
+    members='' left='' lost=''
+    for flag in "$directory"/*; do
+      id=${flag##*/node}
+      members="$members$id "
+      case $alive in *" $id "*) left="$left$id " ;; *) lost="$lost$id " ;; esac
+    done
+    set -- $members
+    joined=$#
+    flags='0x00000000 '
+    [ -n "$lost" ] && flags='0x00000004 kern_stop'
+    printf 'name          %s\nid            0x%08x\nflags         %s\n' "${directory##*/}" "$(printf %s "${directory##*/}" | cksum | cut -d' ' -f1)" "$flags"
+    printf 'change        member %d joined 1 remove 0 failed 0 seq 1,1\nmembers       %s\n' "$joined" "$members"
+    if [ -n "$lost" ]; then
+      set -- $lost; gone=$#
+      printf 'new change    member %d joined 0 remove %d failed %d seq 2,2\nnew status    wait fencing\nnew members   %s\n' "$((joined - gone))" "$gone" "$gone" "$left"
+    fi
+    if [ "$all_nodes" = 1 ]; then
+      echo "all nodes"
+      for id in $members; do
+        case $alive in
+          *" $id "*) echo "nodeid $id member 1 failed 0 start $([ -n "$lost" ] && echo 0 || echo 1) seq_add 1 seq_rem 0 check none" ;;
+          *) echo "nodeid $id member 0 failed 3 start 0 seq_add 1 seq_rem 2 check fence 747" ;;
+        esac
+      done
+    fi
+    echo
+  done
+}
+
+case $1 in
+  ls) all_nodes=0; [ "$2" = -n ] && all_nodes=1; lockspaces ;;
+  status)
+    echo "cluster nodeid ${me#node} quorate 1 ring seq 13 13"
+    echo "daemon now 613 fence_pid 0 "
+    ;;
+  *) echo "dlm_tool stand-in: only ls, ls -n and status" >&2; exit 1 ;;
+esac

@@ -1,0 +1,44 @@
+/**
+ * unit: pure code, in parallel. program (the built executable) and live (real clusters) measure time and start many
+ * processes: on a machine with two cores they run after it, one file at a time, never beside each other.
+ */
+import { defineConfig } from "vitest/config";
+
+const SYSTEM_TESTS = ["test/program/**/*.test.ts", "test/live/**/*.test.ts"];
+
+export default defineConfig({
+  test: {
+    pool: "threads", // under Bun 1.4 vitest's default, forks, does not start (child.channel has no unref)
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: SYSTEM_TESTS,
+          testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: "program",
+          include: ["test/program/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: "live",
+          include: ["test/live/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
