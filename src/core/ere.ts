@@ -37,7 +37,6 @@ const CLASSES: Readonly<Record<string, RegExp>> = {
   lower: /[a-z]/,
   space: /[\t-\r ]/,
   blank: /[\t ]/,
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is the class
   cntrl: /[\0-\x1f\x7f]/,
   graph: /[!-~]/,
   print: /[ -~]/,

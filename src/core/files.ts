@@ -3,7 +3,7 @@
  * Every call is asynchronous, so that a disk that hangs holds a thread of the pool and not the program.
  * Errors: the system's (`code` ENOSPC, EROFS, …), or OpsError unsafe for a file that is not what it must be.
  */
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, readdir, rename, statfs, unlink } from "node:fs/promises";
 import { OpsError } from "./errors.ts";
 
@@ -24,7 +24,7 @@ const orUndefined = <T>(promise: Promise<T>): Promise<T | undefined> =>
   });
 
 /** Opens a file that must be a regular one with a single name: not a link, not a FIFO or device, not a hard link. */
-async function openRegular(path: string, flags: number, mode?: number): Promise<FileHandle> {
+async function openRegular(path: string, flags: number, mode?: number): Promise<{ handle: FileHandle; stat: Stats }> {
   const handle = await open(path, flags | O_NOFOLLOW | O_NONBLOCK, mode).catch((error: unknown) => {
     // O_NOFOLLOW on a link gives ELOOP, opening a FIFO nobody reads gives ENXIO, a directory EISDIR.
     if (["ELOOP", "ENXIO", "EISDIR"].includes(errorCode(error) ?? "")) {
@@ -33,7 +33,7 @@ async function openRegular(path: string, flags: number, mode?: number): Promise<
     throw error;
   });
   const stat = await handle.stat();
-  if (stat.isFile() && stat.nlink === 1) return handle;
+  if (stat.isFile() && stat.nlink === 1) return { handle, stat };
   await handle.close();
   throw new OpsError(
     "unsafe",
@@ -45,21 +45,25 @@ async function openRegular(path: string, flags: number, mode?: number): Promise<
 }
 
 /** For reading and appending; created when missing. `created` says so. */
-export async function openForAppend(path: string, mode = FILE_MODE): Promise<{ handle: FileHandle; created: boolean }> {
+export async function openForAppend(
+  path: string,
+  mode = FILE_MODE,
+): Promise<{ handle: FileHandle; stat: Stats; created: boolean }> {
   try {
-    return { handle: await openRegular(path, O_RDWR | O_APPEND), created: false };
+    return { ...(await openRegular(path, O_RDWR | O_APPEND)), created: false };
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
   }
-  return { handle: await openRegular(path, O_RDWR | O_APPEND | O_CREAT, mode), created: true };
+  return { ...(await openRegular(path, O_RDWR | O_APPEND | O_CREAT, mode)), created: true };
 }
 
 /** For reading and writing in place (a lock file and its note). */
-export const openForUpdate = (path: string): Promise<FileHandle> => openRegular(path, O_RDWR | O_CREAT, FILE_MODE);
+export const openForUpdate = async (path: string): Promise<FileHandle> =>
+  (await openRegular(path, O_RDWR | O_CREAT, FILE_MODE)).handle;
 
 /** For reading; undefined when it is not there. */
-export const openForReading = (path: string): Promise<FileHandle | undefined> =>
-  orUndefined(openRegular(path, O_RDONLY));
+export const openForReading = async (path: string): Promise<FileHandle | undefined> =>
+  (await orUndefined(openRegular(path, O_RDONLY)))?.handle;
 
 /** A small regular file's text; undefined when it is not there. */
 export async function readWhole(path: string, maxBytes: number): Promise<string | undefined> {

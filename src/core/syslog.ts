@@ -19,11 +19,12 @@ export async function writeSyslog(host: Host, { tag, pid, priority, text }: Sysl
   const result = journal
     ? await host.run(["logger", "--journald"], {
         timeoutMs: TIMEOUT_MS,
+        group: "caller",
         input: `MESSAGE=${line}\nSYSLOG_IDENTIFIER=${tag}\nSYSLOG_PID=${pid}\nSYSLOG_FACILITY=3\nPRIORITY=${NUMBER[priority]}\n`,
       })
     : await host.run(
         ["logger", "--size", "65536", "--socket-errors=on", `--id=${pid}`, "-t", tag, "-p", `daemon.${priority}`],
-        { timeoutMs: TIMEOUT_MS, input: `${line}\n` },
+        { timeoutMs: TIMEOUT_MS, group: "caller", input: `${line}\n` },
       );
   return result.outcome === "exited" && result.exitCode === 0;
 }

@@ -1,8 +1,8 @@
 /**
  * XML text → a tree of elements; strict: text that is cut off or not well-formed is an error, never half an answer.
- * Input:  the whole document. Output: its root. Errors: OpsError bad-output.
+ * Input:  the whole document. Output: its root; text between elements is dropped. Errors: OpsError bad-output.
  */
-import { SaxesParser } from "saxes";
+import { XmlElement as ParsedElement, parseXml as parse } from "@rgrove/parse-xml";
 import { OpsError, reasonOf } from "./errors.ts";
 
 export type XmlElement = {
@@ -12,30 +12,22 @@ export type XmlElement = {
 };
 
 export function parseXml(text: string, what: string): XmlElement {
-  const open: XmlElement[] = [];
-  let root: XmlElement | undefined;
-  const parser = new SaxesParser({ xmlns: false, position: false });
-  parser.on("error", (error) => {
-    throw new OpsError("bad-output", `${what}: not well-formed XML: ${reasonOf(error)}`);
-  });
-  parser.on("opentag", ({ name, attributes }) => {
-    const element: XmlElement = { name, attributes, children: [] };
-    const parent = open.at(-1);
-    if (parent) parent.children.push(element);
-    else root ??= element;
-    open.push(element);
-  });
-  parser.on("closetag", () => {
-    open.pop();
-  });
-  parser.write(text).close();
-  return (
-    root ??
-    (() => {
-      throw new OpsError("bad-output", `${what}: empty document`);
-    })()
-  );
+  try {
+    const { root } = parse(text);
+    if (root) return elementOf(root);
+  } catch (error) {
+    // The parser's message shows the place in several lines; the first says what is wrong.
+    const [first] = reasonOf(error).split("\n");
+    throw new OpsError("bad-output", `${what}: not well-formed XML: ${first}`, { cause: error });
+  }
+  throw new OpsError("bad-output", `${what}: empty document`);
 }
+
+const elementOf = ({ name, attributes, children }: ParsedElement): XmlElement => ({
+  name,
+  attributes,
+  children: children.filter((child) => child instanceof ParsedElement).map(elementOf),
+});
 
 /** The direct children of that name. */
 export const childrenNamed = (element: XmlElement | undefined, name: string): XmlElement[] =>

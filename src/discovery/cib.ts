@@ -5,21 +5,42 @@
  * Unknown elements and attributes are passed over.
  * Source: xml/*.rng and lib/pengine of Pacemaker 2.1.5 and 3.0; captured output in test/fixtures/gfs2-cluster.
  */
-import { fail, OpsError } from "../core/errors.ts";
+import { fail, OpsError, reasonOf } from "../core/errors.ts";
 import { type Argv, type CommandResult, failureOf } from "../core/exec.ts";
 import type { Host } from "../core/host.ts";
 import { childNamed, childrenNamed, parseXml, type XmlElement } from "../core/xml.ts";
 import { type ClusterFacts, sameNode } from "./source.ts";
 
-export type Cib = { root: XmlElement };
+export type Cib = {
+  /** Without the status section. */
+  root: XmlElement;
+  /** A CIB from disk has none. */
+  hasStatus: boolean;
+  /** Parsed when first asked for. */
+  status: () => XmlElement | undefined;
+};
 
 export const CIB_FILE = "/var/lib/pacemaker/cib/cib.xml";
 
+/** The status is most of a CIB and seldom needed: it is cut out, so that a fence need not wait until it is parsed. */
 export function parseCib(xml: string): Cib {
-  const root = parseXml(xml, "CIB");
+  const start = xml.search(/<status[\s>]/);
+  const end = xml.lastIndexOf(STATUS_END);
+  const cut = start !== -1 && end > start;
+  const root = parseXml(cut ? xml.slice(0, start) + xml.slice(end + STATUS_END.length) : xml, "CIB");
   if (root.name !== "cib") fail("bad-output", `CIB: the root element is <${root.name}>`);
-  return { root };
+  let status: XmlElement | undefined;
+  return {
+    root,
+    hasStatus: cut || childNamed(root, "status") !== undefined,
+    status: () => {
+      status ??= cut ? parseXml(xml.slice(start, end + STATUS_END.length), "CIB status") : childNamed(root, "status");
+      return status;
+    },
+  };
 }
+
+const STATUS_END = "</status>";
 
 // ---------------------------------------------------------------------------------------------------- reading it
 
@@ -35,6 +56,15 @@ export const readCib = async (host: Host, options: ReadOptions): Promise<Cib> =>
  */
 export const readCibFile = async (host: Host, options: ReadOptions): Promise<Cib> =>
   parseCib(await outputOf(host, ["cat", "--", CIB_FILE], options));
+
+/** The running cluster's configuration, else the one on disk; when both fail, what each of them said. */
+export const eitherCib = (live: () => Promise<Cib>, file: () => Promise<Cib>) => (): Promise<Cib> =>
+  live().catch((first: unknown) =>
+    file().catch((second: unknown) => {
+      const kind = first instanceof OpsError ? first.kind : "failed";
+      throw new OpsError(kind, `${reasonOf(first)}; ${reasonOf(second)}`, { cause: first });
+    }),
+  );
 
 /** stdout of a command that exited 0; OpsError with the reason otherwise. */
 export async function outputOf(host: Host, argv: Argv, { timeoutMs, signal }: ReadOptions): Promise<string> {
@@ -355,15 +385,16 @@ export const gfs2Resources = (cib: Cib): Gfs2Resource[] =>
  * What the cluster says of itself and of the target, as far as it is in this CIB. The file on disk has no status, and
  * its quorum and DC are those of the last change to the configuration: of such a CIB only the name is told.
  */
-export function clusterFacts(cib: Cib, target: string): ClusterFacts {
+export function clusterFacts(cib: Cib, target: string, { withState = true } = {}): ClusterFacts {
   const name = clusterProperty(cib, "cluster-name");
   const facts: ClusterFacts = name === undefined ? {} : { name };
-  const status = childNamed(cib.root, "status");
-  if (!status) return facts;
+  if (!cib.hasStatus) return facts;
   const { "dc-uuid": dcId, "have-quorum": haveQuorum } = cib.root.attributes;
   const dc = nodesOf(cib).find(({ id }) => id === dcId)?.uname;
   if (dc !== undefined) facts.dc = dc;
   if (haveQuorum !== undefined) facts.quorate = isTrue(haveQuorum);
+  const status = withState ? cib.status() : undefined;
+  if (!status) return facts;
   // A node without quorum sees everybody else as failed: what it says of the target is not evidence.
   const targetState = facts.quorate === true ? stateOf(cib, status, target) : "unknown";
   if (targetState !== undefined) facts.targetState = targetState;

@@ -14,7 +14,7 @@ import { dirname, isAbsolute, resolve } from "node:path";
 import { type ErrorKind, fail, OpsError, reasonOf } from "../core/errors.ts";
 import { type CommandResult, failureOf } from "../core/exec.ts";
 import type { Host } from "../core/host.ts";
-import { assertLocal } from "../core/local-path.ts";
+import { assertLocalNow } from "../core/local-path.ts";
 import { escapeControl, lastWords } from "../core/text.ts";
 import {
   type Gfs2Mount,
@@ -149,7 +149,7 @@ async function namedFilesystems(mounts: readonly Gfs2Mount[], api: Api): Promise
 // ---- the in-process client ----
 
 async function clientApi(options: KubernetesOptions, probe: Probe, deadline: AbortSignal): Promise<Api> {
-  const paths = await configuredIn(options, probe.host);
+  const paths = configuredIn(options, probe.host);
   // 25 ms and 20 MB: only now, when there is something to ask.
   const [{ KubeConfig, loadYaml }, https, http] = await Promise.all([
     import("@kubernetes/client-node"),
@@ -338,10 +338,7 @@ function parseAnswer(status: number, body: string, what: string): Json {
 type Config = { cluster: Json; user: Json };
 
 /** The kubeconfig files to read; undefined for the in-cluster account; throws when there is neither. */
-async function configuredIn(
-  { kubeconfig, env = process.env }: KubernetesOptions,
-  host: Host,
-): Promise<string[] | undefined> {
+function configuredIn({ kubeconfig, env = process.env }: KubernetesOptions, host: Host): string[] | undefined {
   if (kubeconfig)
     return kubeconfig
       .split(":")
@@ -350,7 +347,7 @@ async function configuredIn(
   const reasons: string[] = [];
   for (const path of DEFAULT_KUBECONFIGS) {
     try {
-      if ((await readConfigFile(path, host)) !== undefined) return [path];
+      if (readConfigFile(path, host) !== undefined) return [path];
     } catch (error) {
       reasons.push(reasonOf(error));
     }
@@ -362,12 +359,12 @@ async function configuredIn(
 }
 
 /** A sync read of a file that blocks could not be ended by any deadline, so nothing on such a filesystem is opened. */
-const refuseClusterMount = (path: string, host: Host): Promise<void> =>
-  assertLocal(path, host.readText("/proc/self/mountinfo") ?? "");
+const refuseClusterMount = (path: string, host: Host): void =>
+  assertLocalNow(path, host.readText("/proc/self/mountinfo") ?? "");
 
-async function readConfigFile(path: string, host: Host): Promise<string | undefined> {
+function readConfigFile(path: string, host: Host): string | undefined {
   try {
-    await refuseClusterMount(path, host);
+    refuseClusterMount(path, host);
     return host.readText(path);
   } catch (error) {
     if (error instanceof OpsError) throw error;
@@ -384,7 +381,7 @@ async function readKubeconfig(
   const where = `kubeconfig ${paths.join(":")}`;
   const files: { path: string; config: Json }[] = [];
   for (const path of paths) {
-    const text = await readConfigFile(path, host);
+    const text = readConfigFile(path, host);
     if (text !== undefined) files.push({ path, config: parseKubeconfig(path, text, parseYaml) });
   }
   if (files.length === 0) fail("config", `${where}: no such file`);
@@ -403,7 +400,7 @@ async function readKubeconfig(
   const cluster = find("clusters", "cluster", context.cluster);
   const user = textOf(context.user) === undefined ? {} : find("users", "user", context.user);
   for (const path of [...FILE_KEYS.map((key) => cluster[key] ?? user[key]), objectOf(user.exec).command]) {
-    if (typeof path === "string" && isAbsolute(path)) await refuseClusterMount(path, host);
+    if (typeof path === "string" && isAbsolute(path)) refuseClusterMount(path, host);
   }
   return { cluster, user };
 }
@@ -455,7 +452,7 @@ async function credentialsOf(user: Json, probe: Probe, deadline: AbortSignal): P
   if (exec) return { ...plain, ...(await execCredential(objectOf(exec), probe, deadline)) };
   if (textOf(plain.token)) return plain;
   if (file !== undefined) {
-    const token = textOf((await readConfigFile(resolve(file), probe.host))?.trim());
+    const token = textOf(readConfigFile(resolve(file), probe.host)?.trim());
     return { ...plain, token: token ?? fail("config", `token file ${file}: missing or empty`) };
   }
   if (provider) {
@@ -512,9 +509,9 @@ async function kubectlApi(
     fail("config", `KUBECTL_CMD ${command}: must be a name or an absolute path`);
   }
   // To start a program on such a filesystem may hang us, not only it.
-  if (isAbsolute(command)) await refuseClusterMount(command, host);
+  if (isAbsolute(command)) refuseClusterMount(command, host);
   const given = kubeconfig ? kubeconfig.split(":").filter(Boolean) : [];
-  for (const path of given) await refuseClusterMount(resolve(path), host);
+  for (const path of given) refuseClusterMount(resolve(path), host);
   const startedMs = host.monotonicMs();
 
   async function run(args: readonly string[], limitMs: number): Promise<CommandResult> {

@@ -1,6 +1,6 @@
 /**
  * The configuration: GFS2 Filesystem resources that may run on the target.
- * Input:  the CIB; where it cannot be read pcs, which costs seconds (6-10 s a command in the captured cluster) and is
+ * Input:  the CIB, live or from disk; where neither can be read pcs, which costs seconds (6-10 s a command in the captured cluster) and is
  *         started only then.
  * Output: filesystems by resource id, with mount point and device; scope `configured`. What is configured is not always
  *         what is: a resource just stopped or banned may still be mounted, above all when its stop is why the node is
@@ -22,7 +22,6 @@ import {
   isGfs2,
   outputOf,
   parseScore,
-  readCibFile,
   resourceDefaultsOf,
   resourcesOf,
   sectionOf,
@@ -40,8 +39,6 @@ import {
 } from "./placement.ts";
 import { answer, type Filesystem, type Probe, type ProbeOutcome, type Source, sameNode } from "./source.ts";
 
-const FILE_TIMEOUT_MS = 500;
-
 export const pacemakerSource = (): Source => ({ method: "pacemaker", probe });
 
 async function probe({ target, host, timeoutMs, signal, cib, learn }: Probe): Promise<ProbeOutcome> {
@@ -54,11 +51,6 @@ async function probe({ target, host, timeoutMs, signal, cib, learn }: Probe): Pr
   };
   try {
     return answerFrom(await cib());
-  } catch (error) {
-    failures.push(error);
-  }
-  try {
-    return answerFrom(await readCibFile(host, { timeoutMs: Math.min(FILE_TIMEOUT_MS, leftMs()), signal }));
   } catch (error) {
     failures.push(error);
   }
@@ -116,7 +108,7 @@ export function placementOf(cib: Cib): Placement {
 
 /** A transient attribute may say otherwise than the permanent one of its name, so neither is known. */
 function withoutTransient(cib: Cib, nodes: ReturnType<typeof fencingTargets>): Placement["nodes"] {
-  const states = childrenNamed(childNamed(cib.root, "status"), "node_state");
+  const states = childrenNamed(cib.status(), "node_state");
   return nodes.map((node) => {
     const state = states.find(({ attributes }) => sameNode(attributes.uname ?? "", node.name));
     const transient = childrenNamed(childNamed(state ?? EMPTY, "transient_attributes"), "instance_attributes");

@@ -32,7 +32,7 @@ export function placementFromPcs(config: string, resourceJson: string | undefine
       ? section("Resources:").flatMap((line) => resourceFrom(line) ?? [])
       : fromJson(resourceJson);
   const listed = section("Corosync Nodes:", "Pacemaker Nodes:").flatMap(({ text }) => text.split(/\s+/));
-  const properties = pairsIn(section("Cluster Properties:"));
+  const properties = propertiesIn(section("Cluster Properties:"));
   const virtual = virtualNodesOf(resources);
   return {
     // Names only: pcs prints node attributes in yet another place, and conditions on them stay unknown.
@@ -69,20 +69,29 @@ function parseIndented(text: string): Line[] {
   return roots;
 }
 
-/** name=value or `name: value`, quoted where the value holds a space or an equals sign (pcs/common/str_tools.py: quote). */
+/** name=value, quoted where the value holds a space or an equals sign (pcs/common/str_tools.py: quote). */
 function pairsIn(lines: readonly Line[]): Record<string, string> {
   const found: [string, string][] = [];
   const read = ({ text, below }: Line): void => {
     for (const [, name = "", quoted, single, bare = ""] of text.matchAll(PAIR)) {
       found.push([name, quoted?.replaceAll('\\"', '"') ?? single ?? bare]);
     }
-    const [, name, value] = /^([\w.#-]+): (\S.*)$/.exec(text) ?? [];
-    if (name !== undefined && value !== undefined && !value.includes("=")) found.push([name, value]);
     below.forEach(read);
   };
   lines.forEach(read);
   return Object.fromEntries(found);
 }
+
+/** `name: value` up to pcs 0.11.5, name=value since. */
+const propertiesIn = (lines: readonly Line[]): Record<string, string> => ({
+  ...pairsIn(lines),
+  ...Object.fromEntries(
+    lines.flatMap(({ text }) => {
+      const [, name, value] = /^([\w.#-]+): (.+)$/.exec(text) ?? [];
+      return name === undefined || value === undefined ? [] : [[name, value]];
+    }),
+  ),
+});
 
 const PAIR = /(?:^|\s)([^\s=:]+)=(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|(\S*))/g;
 

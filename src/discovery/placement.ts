@@ -79,16 +79,23 @@ export function whatMayRunOn(placement: Placement, target: string): (resource: R
     // Where a constraint only may apply, it is taken to the resource's favour.
     const letting = scores.filter(({ score }) => score.value === undefined || score.value >= 0);
     if (optIn && letting.length === 0) return true;
-    return all.some(({ exclusive }) => exclusive) && !letting.some(({ location }) => location.exclusive);
+    // On a member of a group it does not keep the member away (crm_simulate 2.1.5).
+    const onTop = said.get(parentsOf(resource).at(-1) ?? resource) ?? [];
+    return onTop.some(({ exclusive }) => exclusive) && !letting.some(({ location }) => location.exclusive);
   };
 
-  // What needs a resource that cannot run cannot run either. A circle of such needs forbids nothing by itself.
   const out = new Set(resources.filter((resource) => isStopped(resource, defaults) || isForbidden(resource)));
   const needsOf = needFinder(placement, subjectOf);
   const needs = new Map(resources.map((resource) => [resource, needsOf(resource)]));
+  // What needs a resource that cannot run cannot run either.
   for (let before = -1; out.size > before; ) {
     before = out.size;
-    for (const resource of resources) if (needs.get(resource)?.some((one) => out.has(one))) out.add(resource);
+    for (const resource of resources) {
+      if (out.has(resource)) continue;
+      const missing = needs.get(resource)?.filter((one) => out.has(one)) ?? [];
+      // The scheduler breaks a circle of needs at a place of its own choosing: within one nothing is certain.
+      if (missing.some((one) => !doesNeed(needs, one, resource))) out.add(resource);
+    }
   }
   return (resource) => !out.has(resource);
 }
@@ -96,16 +103,25 @@ export function whatMayRunOn(placement: Placement, target: string): (resource: R
 type Subjects = (id: string) => Resource | undefined;
 
 /**
- * The resource that a constraint's id means. What is in a clone or bundle exists as instances only, and its id stands for
- * the clone (pcmk__find_constraint_resource in pcmk_sched_constraints.c).
+ * The resource that a constraint's id means (pcmk__find_constraint_resource in pcmk_sched_constraints.c). What is in a
+ * clone or bundle exists as instances only. A primitive's id is found in their history, which every probe leaves, and then
+ * stands for the whole clone; a group has no history, and a constraint on it is ignored.
  */
 function subjectsAmong(resources: readonly Resource[]): Subjects {
   const byId = new Map(resources.map((resource) => [resource.id, resource]));
   return (id) => {
     const named = byId.get(id);
     const parents = named ? parentsOf(named) : [];
-    return parents.some(({ kind }) => kind === "clone" || kind === "bundle") ? parents.at(-1) : named;
+    if (!parents.some(({ kind }) => kind === "clone" || kind === "bundle")) return named;
+    return named?.kind === "primitive" ? parents.at(-1) : undefined;
   };
+}
+
+/** Whether `from` needs `sought` or what that is part of, directly or by way of others. */
+function doesNeed(needs: ReadonlyMap<Resource, readonly Resource[]>, from: Resource, sought: Resource): boolean {
+  const seen = new Set([from]);
+  for (const one of seen) for (const needed of needs.get(one) ?? []) seen.add(needed);
+  return [sought, ...parentsOf(sought)].some((one) => seen.has(one));
 }
 
 function locationFinder({ locations }: Placement, subjectOf: Subjects): (resource: Resource) => Location[] {
@@ -132,15 +148,28 @@ function patternOf(pattern: string): (id: string) => boolean {
 }
 
 function needFinder({ mandatoryColocations }: Placement, subjectOf: Subjects): (resource: Resource) => Resource[] {
-  const colocated = Map.groupBy(mandatoryColocations, ({ resource }) => subjectOf(resource));
+  const pairs = mandatoryColocations
+    .map((colocation) => ({ dependent: subjectOf(colocation.resource), primary: subjectOf(colocation.with) }))
+    .filter(({ dependent, primary }) => dependent !== primary);
+  const colocated = Map.groupBy(pairs, ({ dependent }) => dependent);
   return (resource) => [
-    ...resource.children,
+    ...partsFor(resource),
     ...[resource, ...parentsOf(resource)].flatMap((one) => [
-      ...(colocated.get(one) ?? []).flatMap((colocation) => subjectOf(colocation.with) ?? []),
+      ...(colocated.get(one) ?? []).flatMap(({ primary }) => primary ?? []),
       // A group is started in order and in one place: a member needs those before it.
       ...(one.parent?.kind === "group" ? one.parent.children.slice(0, one.parent.children.indexOf(one)) : []),
     ]),
   ];
+}
+
+/**
+ * What of a collection has to run for it to count as running where something must be with it: of a group the last member
+ * (pcmk__group_apply_coloc_score), of a clone what it is a clone of. A group in a clone counts once it is placed.
+ */
+function partsFor({ kind, parent, children }: Resource): Resource[] {
+  if (kind === "clone") return [...children];
+  const last = kind === "group" && !parent ? children.at(-1) : undefined;
+  return last ? [last] : [];
 }
 
 /** A score on this node; `value` undefined when it is somewhere in the cluster's state. */

@@ -5,7 +5,6 @@
  * and whoever gets the lock next mends what the note says was left half done.
  * Errors: the system's, or OpsError; nothing is left half written when an append throws.
  */
-import { createGunzip } from "node:zlib";
 import { OpsError, reasonOf } from "../core/errors.ts";
 import { runOnDescriptor } from "../core/exec.ts";
 import {
@@ -24,6 +23,8 @@ export const DETAILED = "fence-events-detailed.jsonl";
 export const READABLE = "fence-events-readable.log";
 const LOCK = ".append.lock";
 const NEWLINE = 0x0a;
+const NOTE_BYTES = 512;
+const TAIL_BYTES = 128 * 1024;
 const MAX_LINE_BYTES = 1024 * 1024;
 
 /** How far clocks may have been set back between an event and its line; bounds the search for a line. */
@@ -60,18 +61,17 @@ async function withLock<T>(
 }
 
 async function readNote(lock: FileHandle): Promise<Note | undefined> {
-  const { size } = await lock.stat();
-  if (size === 0) return undefined;
+  const text = (await readAt(lock, 0, NOTE_BYTES)).toString("utf8").trim();
   try {
-    return JSON.parse((await readAt(lock, 0, Math.min(size, 4096))).toString("utf8")) as Note;
+    return text === "" ? undefined : (JSON.parse(text) as Note);
   } catch {
     return undefined; // the note itself was cut off: the append it announced had not begun
   }
 }
 
+/** One write of a fixed size, blank for no note. */
 async function writeNote(lock: FileHandle, note: Note | undefined): Promise<void> {
-  await lock.truncate(0);
-  if (note) await lock.write(JSON.stringify(note), 0);
+  await lock.write((note ? JSON.stringify(note) : "").padEnd(NOTE_BYTES), 0);
 }
 
 /** The file that had this inode when the note was written; it may have been rotated since. */
@@ -83,15 +83,21 @@ async function openByInode(directory: string, name: string, inode: number): Prom
   return undefined;
 }
 
-async function endsMidLine(handle: FileHandle, size: number): Promise<boolean> {
-  return size > 0 && (await readAt(handle, size - 1, 1))[0] !== NEWLINE;
+/** An open log with what stands at its end. */
+type OpenLog = { handle: FileHandle; created: boolean; size: number; inode: number; tail: Buffer };
+
+async function openLog(path: string, tailBytes = 1): Promise<OpenLog> {
+  const { handle, created, stat } = await openForAppend(path);
+  const length = Math.min(stat.size, tailBytes);
+  const tail = length === 0 ? Buffer.alloc(0) : await readAt(handle, stat.size - length, length);
+  return { handle, created, size: stat.size, inode: stat.ino, tail };
 }
 
 /** One write of one line at the end of the file; on a full disk the file is as it was. */
-async function appendLine(handle: FileHandle, line: string): Promise<void> {
-  const { size } = await handle.stat();
+async function appendLine({ handle, size, tail }: OpenLog, line: string): Promise<void> {
   // Half a line left by somebody killed in mid-write must not swallow this one.
-  const bytes = Buffer.from(`${(await endsMidLine(handle, size)) ? "\n" : ""}${line}\n`, "utf8");
+  const midLine = tail.length > 0 && tail[tail.length - 1] !== NEWLINE;
+  const bytes = Buffer.from(`${midLine ? "\n" : ""}${line}\n`, "utf8");
   let written = 0;
   try {
     ({ bytesWritten: written } = await handle.write(bytes));
@@ -102,6 +108,15 @@ async function appendLine(handle: FileHandle, line: string): Promise<void> {
   if (written === bytes.length) return;
   await handle.truncate(size);
   throw Object.assign(new Error(`only ${written} of ${bytes.length} bytes written`), { code: "ENOSPC" });
+}
+
+async function appendTo(path: string, line: string): Promise<void> {
+  const log = await openLog(path);
+  try {
+    await appendLine(log, line);
+  } finally {
+    await log.handle.close();
+  }
 }
 
 /** Finishes or takes back what the last holder of the lock was killed in. */
@@ -155,32 +170,28 @@ async function mendReadable({ directory }: EventLog, note: Note, line: string): 
   } finally {
     await then?.close();
   }
-  const { handle } = await openForAppend(`${directory}/${READABLE}`);
-  try {
-    await appendLine(handle, line);
-  } finally {
-    await handle.close();
-  }
+  await appendTo(`${directory}/${READABLE}`, line);
 }
 
-/** `recorded_ms` of the last whole line that has one, looking back over at most two lines' worth of bytes. */
-async function lastRecordedMs(handle: FileHandle): Promise<number> {
-  const { size } = await handle.stat();
-  const start = Math.max(0, size - 2 * 65_536);
-  const lines = (await readAt(handle, start, size - start)).toString("utf8").split("\n");
-  for (const line of lines.reverse()) {
+/** `recorded_ms` of the last line that has one; 0 without. */
+function lastRecordedMs(tail: Buffer): number {
+  for (const line of tail.toString("utf8").split("\n").reverse()) {
     const found = /"recorded_ms":(\d{1,15})/.exec(line);
     if (found) return Number(found[1]);
   }
   return 0;
 }
 
-async function lastRecordedMsOf(path: string): Promise<number> {
-  const handle = await openForReading(path);
+/** A log that was just rotated goes on where the one before it ended. */
+async function lastRotatedMs(directory: string): Promise<number> {
+  const handle = await openForReading(`${directory}/${DETAILED}.1`);
+  if (!handle) return 0;
   try {
-    return handle ? await lastRecordedMs(handle) : 0;
+    const { size } = await handle.stat();
+    const start = Math.max(0, size - TAIL_BYTES);
+    return lastRecordedMs(await readAt(handle, start, size - start));
   } finally {
-    await handle?.close();
+    await handle.close();
   }
 }
 
@@ -205,27 +216,23 @@ export async function appendEvent(
 
 async function appendBoth(log: EventLog, lock: FileHandle, record: EncodedEvent, now: Date): Promise<void> {
   const { directory } = log;
-  const detailed = await openForAppend(`${directory}/${DETAILED}`);
+  const detailed = await openLog(`${directory}/${DETAILED}`, TAIL_BYTES);
   try {
-    const readable = await openForAppend(`${directory}/${READABLE}`);
+    const readable = await openLog(`${directory}/${READABLE}`);
     try {
-      const before = { detailed: await detailed.handle.stat(), readable: await readable.handle.stat() };
-      const previousMs =
-        before.detailed.size > 0
-          ? await lastRecordedMs(detailed.handle)
-          : await lastRecordedMsOf(`${directory}/${DETAILED}.1`);
+      const previousMs = detailed.size > 0 ? lastRecordedMs(detailed.tail) : await lastRotatedMs(directory);
       const written = { ...record, recorded_ms: Math.max(now.getTime(), previousMs) };
       await writeNote(lock, {
         event_id: String(record.event_id),
-        detailed: { inode: before.detailed.ino, size: before.detailed.size },
-        readable: { inode: before.readable.ino, size: before.readable.size },
+        detailed: { inode: detailed.inode, size: detailed.size },
+        readable: { inode: readable.inode, size: readable.size },
       });
-      await appendLine(detailed.handle, JSON.stringify(written));
+      await appendLine(detailed, JSON.stringify(written));
       await detailed.handle.datasync();
       if (detailed.created || readable.created) await syncDirectory(directory);
       // From here on the event is recorded. If the readable line fails, the note stays and the next append mends it.
       try {
-        await appendLine(readable.handle, renderReadable(written));
+        await appendLine(readable, renderReadable(written));
       } catch {
         return;
       }
@@ -245,12 +252,7 @@ export async function appendOperational(
   message: string,
   now: Date,
 ): Promise<void> {
-  const { handle } = await openForAppend(log.operationalLog);
-  try {
-    await appendLine(handle, `[${localTime(now)}] [${level}] ${message}`);
-  } finally {
-    await handle.close();
-  }
+  await appendTo(log.operationalLog, `[${localTime(now)}] [${level}] ${message}`);
 }
 
 /**
@@ -308,6 +310,7 @@ async function eachGzipLine(path: string, take: (line: string) => void): Promise
   const handle = await openForReading(path);
   if (!handle) return;
   let rest = "";
+  const { createGunzip } = await import("node:zlib"); // 5 ms that only a search of rotated logs needs
   try {
     for await (const chunk of handle.createReadStream({ autoClose: false }).pipe(createGunzip())) {
       const lines = (rest + (chunk as Buffer).toString("latin1")).split("\n");

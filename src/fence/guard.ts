@@ -11,7 +11,6 @@
  * `stonith-enabled=false` changes nothing here: it stops the scheduler from asking, but the fencer still does what
  * dlm_controld and stonith_admin ask of it, by the same topology.
  */
-import { createHash } from "node:crypto";
 import { parseEre } from "../core/ere.ts";
 import { reasonOf } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
@@ -54,9 +53,8 @@ type Level = { index: number; devices: readonly string[] };
 /** One entry of the fencer's topology table, which is keyed by the text that names the target. */
 type Entry = {
   key: string;
-  kinds: ReadonlySet<Kind>;
-  /** The element that made the entry: its kind, pattern and attribute count, those of later ones do not. */
-  first: XmlElement;
+  /** The kinds of its elements, and the first of each: the one that made the entry decides, whatever comes later. */
+  kinds: ReadonlyMap<Kind, XmlElement>;
   levels: readonly Level[];
   /** Why what the fencer made of these elements depends on the order in which it met them. */
   ambiguous?: string;
@@ -99,7 +97,7 @@ function indexOf(text: string | undefined): number {
 const isLevel = (index: number): boolean => index >= 1 && index <= 9;
 
 function topologyOf(cib: Cib): Map<string, Entry> {
-  type Building = { kinds: Set<Kind>; first: XmlElement; levels: Map<number, string[]>; ambiguous?: string };
+  type Building = { kinds: Map<Kind, XmlElement>; levels: Map<number, string[]>; ambiguous?: string };
   const building = new Map<string, Building>();
   const resetKeys = new Set<string>();
   const elements = childrenNamed(childNamed(cib.root, "configuration"), "fencing-topology").flatMap((section) => [
@@ -115,9 +113,9 @@ function topologyOf(cib: Cib): Map<string, Entry> {
     const { id, devices } = element.attributes;
     if (index === 0 || !id) resetKeys.add(key);
     if (!isLevel(index) || !id) continue;
-    const entry: Building = building.get(key) ?? { kinds: new Set(), first: element, levels: new Map() };
+    const entry: Building = building.get(key) ?? { kinds: new Map(), levels: new Map() };
     building.set(key, entry);
-    entry.kinds.add(kind);
+    if (!entry.kinds.has(kind)) entry.kinds.set(kind, element);
     if (entry.levels.has(index)) {
       // After a restart of the fencer the last of them is the level; one that was added later was appended to the first.
       entry.ambiguous ??= `two topology elements are level ${index}`;
@@ -143,9 +141,9 @@ function topologyOf(cib: Cib): Map<string, Entry> {
 }
 
 /** topology_matches(); undefined: it may match or not. */
-function matches(cib: Cib, { key, kinds, first }: Entry, target: string): boolean | undefined {
-  const answers = [...kinds].map((kind) => {
-    const { "target-attribute": attribute = "", "target-value": value = "" } = first.attributes;
+function matches(cib: Cib, { key, kinds }: Entry, target: string): boolean | undefined {
+  const answers = [...kinds].map(([kind, { attributes }]) => {
+    const { "target-attribute": attribute = "", "target-value": value = "" } = attributes;
     switch (kind) {
       case "name":
         return sameNode(key, target);
@@ -273,12 +271,12 @@ function objectionTo(id: string, { cib, devices }: Deployment): string | undefin
   return device.stopped ? "is stopped" : undefined;
 }
 
-/** Not zero. Negative is worked out from sbd's own setting, and if that is zero the level fails. */
+/** Not zero. Anything but a number above that is worked out from sbd's own setting, and if that is zero the level fails. */
 function watchdogEnabled(cib: Cib): boolean {
   const config = sectionOf(cib, "crm_config");
   const properties = config ? attributesOf(config, "cluster_property_set", dereferenceIn(cib)) : {};
   const timeout = properties["fencing-watchdog-timeout"] ?? properties["stonith-watchdog-timeout"] ?? "0";
-  return Number.parseInt(timeout, 10) !== 0 && !Number.isNaN(Number.parseInt(timeout, 10));
+  return Number.parseInt(timeout, 10) !== 0;
 }
 
 // ------------------------------------------------------------------------------------------------- whole deployments
@@ -361,15 +359,13 @@ export async function askGuard(question: GuardQuestion): Promise<GuardAnswer> {
     failures.push(reasonOf(error));
     return undefined;
   });
-  const standing = last && stillStands(last, host.now());
-  if (last && standing) {
+  if (last) {
     const { verdict, reason, time } = last;
     return { verdict, reason: `${reason} (as of ${time.toISOString()}; now: ${why})`, source: "last-verdict" };
   }
-  const age = last ? `; the last verdict, ${last.verdict}, is too old: ${last.time.toISOString()}` : "";
   return {
     verdict: "unknown",
-    reason: `the topology of ${target} could not be read: ${failures.join("; ")}${age}`,
+    reason: `the topology of ${target} could not be read: ${failures.join("; ")}`,
     source: "none",
   };
 }
@@ -382,33 +378,19 @@ export const VERDICT_DIRECTORY = "/var/lib/fencepost/guard";
 /** An `unknown` is not worth keeping: the next question deserves a fresh look. */
 export type LastVerdict = { target: string; verdict: "ok" | "unsafe"; reason: string; time: Date };
 
-const OK_STANDS_MS = 24 * 3_600_000;
-/** A clock set back by more than this leaves the age of a verdict unknown. */
-const CLOCK_SLACK_MS = 5 * 60_000;
-
 /**
- * An old `unsafe` errs on the safe side and stands for ever. An old `ok` is a check of a configuration that may have
- * changed since; refusing, on the other hand, makes Pacemaker fail a level whose power device has already done its work.
- * A day is long against the minutes in which neither the CIB nor its file can be read, and short against the time in
- * which somebody rearranges a topology and nothing is fenced.
- */
-function stillStands({ verdict, time }: LastVerdict, now: Date): boolean {
-  const ageMs = now.getTime() - time.getTime();
-  return verdict === "unsafe" || (ageMs <= OK_STANDS_MS && ageMs >= -CLOCK_SLACK_MS);
-}
-
-/**
- * The name of a target's file: readable for ordinary names, one file per name whatever the name, never a path.
+ * The name of a target's file: readable for ordinary names, one file per name whatever the name, never a path; none for
+ * a name that would be longer than file names may be.
  * Node names are compared without case elsewhere, but the fencer's first lookup is not: two spellings, two files.
  */
-export function guardFileName(target: string): string {
+export function guardFileName(target: string): string | undefined {
   // UTF-16 units, so that lone surrogates stay apart too. Nothing but a percent sign makes a percent sign.
   const encoded = target.replace(/^\.|[^A-Za-z0-9._-]/g, escapeUnit);
-  // File names end at 255 bytes, and the writer adds to them. `%s` is no escape, so no name encodes to a hashed one.
-  const hashed = () => `%sha256-${createHash("sha256").update(Buffer.from(target, "utf16le")).digest("hex")}`;
-  return `${encoded.length <= 150 ? encoded : hashed()}.json`;
+  return encoded.length <= MAX_NAME_LENGTH ? `${encoded}.json` : undefined;
 }
 
+/** File names end at 255 bytes, and the writer adds to them while it writes. */
+const MAX_NAME_LENGTH = 200;
 const escapeUnit = (unit: string): string => `%${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 
 export const encodeVerdict = ({ target, verdict, reason, time }: Verdict & { target: string; time: Date }): string =>
@@ -435,5 +417,8 @@ export const readLastVerdict = async (
   host: Host,
   target: string,
   options: { timeoutMs: number; signal?: AbortSignal },
-): Promise<LastVerdict | undefined> =>
-  decodeVerdict(await outputOf(host, ["cat", "--", `${VERDICT_DIRECTORY}/${guardFileName(target)}`], options), target);
+): Promise<LastVerdict | undefined> => {
+  const name = guardFileName(target);
+  if (name === undefined) return undefined;
+  return decodeVerdict(await outputOf(host, ["cat", "--", `${VERDICT_DIRECTORY}/${name}`], options), target);
+};

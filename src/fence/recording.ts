@@ -9,8 +9,6 @@ import type { FromWriter, Health, ToWriter, Whereabouts } from "./writer.ts";
 export const WRITER_PROGRAM = "fencepost-event-writer";
 
 export type Recording = {
-  /** Resolves when the intent is on disk, or when it has not been within `ms`. */
-  intentStored(ms: number): Promise<void>;
   update(event: Extract<ToWriter, { kind: "update" }>["event"]): void;
   /** Where the event is; undefined when the writer has not said so within `ms`, or died. */
   finish(
@@ -29,21 +27,23 @@ function startWriter(
   env: Record<string, string>,
   onMessage: (message: FromWriter | undefined) => void,
 ): WriterProcess {
-  const child = startDetached(self, { argv0: WRITER_PROGRAM, env });
-  const gone = () => onMessage(undefined);
-  child.once("error", gone);
-  child.stdin?.on("error", () => undefined); // it died; `gone` says so
   let said = "";
-  child.stdout?.on("data", (chunk: Buffer) => {
-    const lines = (said + chunk.toString("utf8")).split("\n");
+  const onOutput = (text: string | undefined): void => {
+    if (text === undefined) {
+      onMessage(undefined);
+      return;
+    }
+    const lines = (said + text).split("\n");
     said = lines.pop() ?? "";
     for (const line of lines) onMessage(JSON.parse(line) as FromWriter);
-  });
-  child.stdout?.once("close", gone);
-  return {
-    send: (message) => child.stdin?.write(`${JSON.stringify(message)}\n`),
-    end: () => child.stdin?.end(),
   };
+  try {
+    const writer = startDetached(self, { argv0: WRITER_PROGRAM, env }, onOutput);
+    return { send: (message) => writer.send(`${JSON.stringify(message)}\n`), end: writer.end };
+  } catch {
+    onMessage(undefined); // no more processes: the event still goes to stderr
+    return { send: () => undefined, end: () => undefined };
+  }
 }
 
 async function atMost<T>(host: Host, promise: Promise<T>, ms: number): Promise<T | undefined> {
@@ -62,19 +62,14 @@ const writerEnvironment = (env: Readonly<Record<string, string | undefined>>): R
 type Caller = { host: Host; self: Argv; env: Readonly<Record<string, string | undefined>> };
 
 export function startRecording({ host, self, env }: Caller, intent: Extract<ToWriter, { kind: "intent" }>): Recording {
-  const intentStored = Promise.withResolvers<void>();
   const done = Promise.withResolvers<Written | undefined>();
   const writer = startWriter(self, writerEnvironment(env), (message) => {
-    if (message === undefined || "intent" in message) intentStored.resolve();
     if (message === undefined) done.resolve(undefined);
     else if ("done" in message)
       done.resolve({ where: message.done, ...(message.reason === undefined ? {} : { reason: message.reason }) });
   });
   writer.send(intent);
   return {
-    intentStored: async (ms) => {
-      await atMost(host, intentStored.promise, ms);
-    },
     update: (event) => writer.send({ kind: "update", event }),
     finish: (message, ms) => {
       writer.send(message);

@@ -114,9 +114,7 @@ export async function runWriter(
     if (!checked.ok) return checked;
     await intentStored;
     return settle(
-      appendEvent(log, event, { timeoutMs: LOCK_TIMEOUT_MS, unlessThere: () => spooled, now: () => host.now() }).then(
-        () => appendOperational(log, "INFO", renderFields(event), host.now()).catch(() => undefined),
-      ),
+      appendEvent(log, event, { timeoutMs: LOCK_TIMEOUT_MS, unlessThere: () => spooled, now: () => host.now() }),
     );
   })();
   const outcome = await within(host, logged, LOG_PATIENCE_MS);
@@ -140,6 +138,7 @@ export async function runWriter(
   reply(reason === undefined ? { done: where } : { done: where, reason });
 
   // The event is safe and the agent free to go; the rest has time.
+  if (where === "log") await appendOperational(log, "INFO", text, host.now()).catch(() => undefined);
   if (where === "log" || where === "spool") await toSyslog();
   if (verdict) await saveVerdict(verdict).catch(() => undefined);
   if (debug) await appendDebug(debug).catch(() => undefined);

@@ -86,7 +86,7 @@ describe("parseEre", () => {
   ])("answers at once where backtracking would take years: %s", (pattern, text, expected) => {
     const startedMs = performance.now();
     expect(answer(pattern, text)).toBe(expected);
-    expect(performance.now() - startedMs).toBeLessThan(500);
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
   });
 
   it("gives up on a pattern that asks for too much work", () => {

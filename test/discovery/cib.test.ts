@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { OpsError } from "../../src/core/errors.ts";
 import { childrenNamed, elementsNamed, parseXml } from "../../src/core/xml.ts";
 import {
   clusterFacts,
   clusterProperty,
+  eitherCib,
   fenceDevicesOf,
   fencingTargets,
   gfs2Resources,
@@ -333,4 +335,29 @@ describe("clusterFacts", () => {
     );
     expect(stateOf(state(UP), configuration)).toBe("online");
   });
+});
+
+describe("eitherCib", () => {
+  const cib = parseCib("<cib/>");
+  const missing = () => Promise.reject(new OpsError("missing-tool", "no cibadmin"));
+
+  it("asks for the file only when the cluster does not answer", async () => {
+    const file = () => Promise.reject(new Error("not to be asked"));
+    expect(await eitherCib(() => Promise.resolve(cib), file)()).toBe(cib);
+    expect(await eitherCib(missing, () => Promise.resolve(cib))()).toBe(cib);
+  });
+
+  it("says what both said, and that a tool was missing when it was", async () => {
+    await expect(eitherCib(missing, () => Promise.reject(new Error("no file")))()).rejects.toMatchObject({
+      kind: "missing-tool",
+      message: "no cibadmin; no file",
+    });
+  });
+});
+
+it("takes a CIB that is cut off anywhere for no CIB at all", () => {
+  const whole = read("gfs2-cluster/a-healthy/cibadmin-Q-local.xml").trimEnd();
+  for (const part of [0.1, 0.5, 0.9, 0.999]) {
+    expect(() => parseCib(whole.slice(0, Math.floor(whole.length * part)))).toThrow(/not well-formed/);
+  }
 });

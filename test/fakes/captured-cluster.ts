@@ -2,7 +2,7 @@
  * The captured cluster (fixtures/gfs2-cluster) standing in for a real one: a directory of stand-in tools for PATH.
  * Input:  a state of the cluster and the tools that shall be there; a tool not asked for is not installed.
  * Output: files in a directory of the caller's. The stand-ins are fakes/bin/captured-tool; they need a POSIX sh only.
- * Source: MANIFEST.md in the fixtures says what each state is.
+ * Source: ORIGIN.md in the fixtures says what each state is.
  */
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

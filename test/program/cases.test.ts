@@ -472,7 +472,9 @@ liveDescribe(
       const here = await Lab.open();
       const usual = await here.run({ args: ["-o", "metadata"] });
       // A mount of its own for each place that anybody may write to, and none of them may be.
-      here.sh(`for d in / /tmp /var/tmp /dev/shm; do ! mountpoint -q $d || mount -o remount,bind,ro $d; done`);
+      here.sh(
+        `for d in / /tmp /var/tmp; do ! mountpoint -q $d || mount -o remount,bind,ro $d; done; chmod 755 /dev/shm`,
+      );
       const env = { HOME: undefined, TMPDIR: undefined, LOG_DIR: undefined, FENCEPOST_CAPTURE: undefined };
       const call = { stdin: "action=metadata\n", prefix: asHacluster, cwd: "/", env, fencer: true };
       const { exitCode, stdout, stderr } = await here.run(call);

@@ -1,6 +1,6 @@
 /**
  * What the agent finds on the captured cluster: from each source alone and from all together, in every state.
- * Source: fixtures/gfs2-cluster/MANIFEST.md. gfs2-scratch is on all three nodes, gfs2-project on rabbit-node-1 and
+ * Source: fixtures/gfs2-cluster/ORIGIN.md. gfs2-scratch is on all three nodes, gfs2-project on rabbit-node-1 and
  * compute-node-2; compute-node-2 is the one that fails.
  */
 import { writeFileSync } from "node:fs";
@@ -111,7 +111,7 @@ liveDescribe("discovery on the captured cluster", ["executable"], () => {
     expect(event.gfs2_filesystems).toEqual(names);
     expect(event.filesystems).toMatchObject(names.map((name) => (name === PROJECT.name ? PROJECT : SCRATCH)));
     expect(event.discovery).toMatchObject({ result: "found", method: "pacemaker", scope: "configured" });
-    expect(event.cluster).toMatchObject({ name: "rabbitlab" });
+    if (tools === CONFIGURATION) expect(event.cluster).toMatchObject({ name: "rabbitlab" });
   });
 
   it.each<[CapturedState, string, string]>([
@@ -161,7 +161,8 @@ liveDescribe("discovery on the captured cluster", ["executable"], () => {
     expect(event.gfs2_filesystems).toEqual(["none-detected"]);
     expect(event.discovery.result).toBe("unknown");
     for (const { status, reason } of event.discovery.attempts) {
-      expect({ status, reason }).toEqual({ status: "unavailable", reason: expect.any(String) });
+      expect(["unavailable", "failed"]).toContain(status);
+      expect(reason).toEqual(expect.any(String));
     }
   });
 

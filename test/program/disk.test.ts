@@ -143,6 +143,19 @@ liveDescribe("a log directory in trouble", ["root", "namespaces", "overlayfs", "
     },
   );
 
+  it("a spool at its cap of 64 MiB takes no more; the event goes to the other one", async () => {
+    const lab = await Lab.open();
+    lab.sh(
+      `rmdir ${lab.logDir}; mkdir -p -m 700 /var/lib/fencepost/spool; truncate -s 65M /var/lib/fencepost/spool/old`,
+    );
+    const { exitCode } = await lab.run({ args: ["-o", "off", "-n", TARGET] });
+    expect(exitCode).toBe(0);
+    await lab.settled();
+    expect(lab.spooledFor(TARGET)).toHaveLength(1);
+    expect(lab.names("/run/fencepost/spool")).not.toEqual([]);
+    lab.sh("rm /var/lib/fencepost/spool/old");
+  });
+
   it("uses the spool in /run where /var/lib cannot be written", async () => {
     const lab = await Lab.open();
     lab.sh(`rmdir ${lab.logDir}; touch /var/lib/fencepost`);
