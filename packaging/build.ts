@@ -4,7 +4,8 @@
  * The default is a baseline build, so that a server whose CPU has no AVX2 does not crash on start.
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync } from "node:fs";
+import { chmodSync, renameSync } from "node:fs";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 
 const { values } = parseArgs({
@@ -15,6 +16,7 @@ const { values } = parseArgs({
 });
 
 const root = new URL("..", import.meta.url).pathname;
+const unfinished = `${values.outfile}.${process.pid}.tmp`;
 const { status, error } = spawnSync(
   process.execPath,
   [
@@ -29,10 +31,14 @@ const { status, error } = spawnSync(
     "--no-compile-autoload-bunfig",
     `--target=${values.target}`,
     "src/main.ts",
-    `--outfile=${values.outfile}`,
+    `--outfile=${unfinished}`,
   ],
   { cwd: root, stdio: ["ignore", "inherit", "inherit"] },
 );
 if (error) throw error;
-if (status === 0) chmodSync(new URL(values.outfile, `file://${root}`), 0o755);
+if (status === 0) {
+  // In one step, so that nobody ever starts half an executable.
+  chmodSync(resolve(root, unfinished), 0o755);
+  renameSync(resolve(root, unfinished), resolve(root, values.outfile));
+}
 process.exit(status ?? 1);

@@ -54,7 +54,9 @@ export async function openForAppend(
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
   }
-  return { ...(await openRegular(path, O_RDWR | O_APPEND | O_CREAT, mode)), created: true };
+  const opened = await openRegular(path, O_RDWR | O_APPEND | O_CREAT, mode);
+  await opened.handle.chmod(mode); // whatever the caller's umask made of it: the log is the group's to read
+  return { ...opened, created: true };
 }
 
 /** For reading and writing in place (a lock file and its note). */

@@ -54,7 +54,7 @@ export async function discover(sources: readonly Source[], options: CascadeOptio
 
   const ask = (source: Source): void => {
     const startedMs = host.monotonicMs();
-    const left = Math.max(0, timeoutMs - (startedMs - startMs));
+    const left = Math.max(0, Math.floor(timeoutMs - (startedMs - startMs)));
     const answered = source
       .probe({ target, host, timeoutMs: Math.min(SOURCE_MS, left), signal: stop.signal, cib, learn })
       .catch((error: unknown): ProbeOutcome => ({ status: "failed", reason: reasonOf(error) }))
@@ -108,7 +108,7 @@ function summarise(asked: readonly Asked[], elapsedMs: number): Discovery {
       method: source.method,
       elapsedMs: (endedMs ?? elapsedMs + (asked[0]?.startedMs ?? 0)) - startedMs,
     };
-    if (!outcome) return { ...attempt, status: "unfinished" };
+    if (!outcome) return { ...attempt, status: "unfinished", reason: "had not answered when the asking ended" };
     const reason = "reason" in outcome ? escapeControl(outcome.reason).slice(0, 400) : undefined;
     return { ...attempt, status: outcome.status, ...(reason === undefined ? {} : { reason }) };
   });

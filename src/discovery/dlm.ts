@@ -24,6 +24,8 @@ export function parseLockspaces(stdout: string): Lockspace[] {
     const field = (key: string) => new RegExp(`^${key}[ \\t]+(.*\\S)`, "m").exec(block)?.[1];
     const numbers = (key: string) => (field(key) ?? "").split(/\s+/).filter(Boolean).map(Number);
     const name = field("name") ?? fail("bad-output", `dlm_tool ls: lockspace without a name: ${block.slice(0, 80)}`);
+    // Every lockspace has an id and members; one without is half of one, cut off by whatever ended the tool.
+    if (!field("id") || !field("members")) fail("bad-output", `dlm_tool ls: lockspace ${name}: cut off`);
     return { name, members: numbers("members"), newMembers: numbers("new members") };
   });
 }

@@ -8,7 +8,7 @@ import type { Argv } from "../core/exec.ts";
 import type { Host } from "../core/host.ts";
 import { escapeControl } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
-import { actionOf, DEFAULTS, type Options, parseArgv, parseStdin, resolveOptions } from "./options.ts";
+import { actionOf, DEFAULTS, isTrue, type Options, parseArgv, parseStdin, resolveOptions } from "./options.ts";
 
 export const AGENT_PROGRAM = "fence_gfs2_recorder";
 
@@ -36,11 +36,11 @@ export const calledByFencer = ({ env }: Pick<AgentCall, "env">): boolean => env.
 export async function runFenceAgent(call: AgentCall): Promise<number> {
   const { argv, env, out } = call;
   const words = argv.length > 0 ? parseArgv(argv) : parseStdin(await call.readStdin());
-  if (words.values.has("help")) {
+  if (isTrue(words.values.get("help"))) {
     out((await import("./metadata.ts")).renderHelp());
     return 0;
   }
-  if (words.values.has("version")) {
+  if (isTrue(words.values.get("version"))) {
     out(`${VERSION}\n`);
     return 0;
   }

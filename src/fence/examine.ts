@@ -41,7 +41,7 @@ export async function examine(
     ? discover([kubernetesSource({ ...options, env }), dlmSource(), pacemakerSource()], {
         target,
         host,
-        timeoutMs: Math.max(0, options.discoveryTimeoutMs - (host.monotonicMs() - startedMs)),
+        timeoutMs: Math.max(0, Math.floor(options.discoveryTimeoutMs - (host.monotonicMs() - startedMs))),
         cib: eitherCib(liveCib, fileCib),
         learn: (facts) => {
           cluster = { ...cluster, ...facts.cluster };

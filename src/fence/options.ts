@@ -260,7 +260,7 @@ export function parseConfig(text: string): Map<string, string> {
   return settings;
 }
 
-const isTrue = (value: string | undefined): boolean => /^(1|on|true|yes|y)$/i.test(value ?? "");
+export const isTrue = (value: string | undefined): boolean => /^(1|on|true|yes|y)$/i.test(value ?? "");
 const isFalse = (value: string | undefined): boolean => /^(0|off|false|no|n)$/i.test(value ?? "");
 
 /** Errors: OpsError usage with the words that Pacemaker looks for. */

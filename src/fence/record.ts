@@ -10,7 +10,7 @@ import { escapeControl } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { type EventAction, encodeEvent, type FenceEvent, renderFields } from "../records/fence-event.ts";
 import { AGENT_PROGRAM, type AgentContext, calledByFencer } from "./agent.ts";
-import { startRecording } from "./recording.ts";
+import { startRecording, type Written } from "./recording.ts";
 
 /** The agent waits this long for the event to be written, then leaves it to the writer. */
 const WRITE_WAIT_MS = 1_000;
@@ -76,18 +76,13 @@ export async function recordAction(context: AgentContext, action: EventAction, t
 }
 
 /** Tells the caller what it must know, and decides the exit code. */
-function conclude(
-  context: AgentContext,
-  event: FenceEvent,
-  written: Awaited<ReturnType<ReturnType<typeof startRecording>["finish"]>>,
-): number {
+function conclude(context: AgentContext, event: FenceEvent, { where, reason }: Written): number {
   const { options, warn } = context;
   const record = encodeEvent(event);
   const what = `${event.action} of ${escapeControl(event.target)}`;
-  const because = written?.reason ?? `the writer did not answer within ${WRITE_WAIT_MS} ms`;
-  const safe = written?.where === "log" || written?.where === "spool";
-  if (written?.where === "spool") warn(`${what}: in the spool: ${because}`);
-  if (!safe) warn(`${what}: not confirmed in the log: ${because}: ${JSON.stringify(record)}`);
+  if (where === "spool") warn(`${what}: in the spool: ${reason}`);
+  else if (where === "intent") warn(`${what}: not in the log yet, its intent is: ${reason}`);
+  else if (where !== "log") warn(`${what}: not confirmed in the log: ${reason}: ${JSON.stringify(record)}`);
   if (event.status === "refused") {
     warn(`${what} refused: ${event.guard?.reason}`);
     const node = /^[\w.-]+$/.test(event.target) ? event.target : "NODE";
@@ -95,8 +90,8 @@ function conclude(
     return 1;
   }
   if (calledByFencer(context)) return 0;
-  if (written?.where === "log") warn(`recorded in ${options.logDir}: ${renderFields(record)}`);
-  return safe ? 0 : 1;
+  if (where === "log") warn(`recorded in ${options.logDir}: ${renderFields(record)}`);
+  return where === "nowhere" || where === "syslog" ? 1 : 0;
 }
 
 function renderTrail({ discovery, guard, action, target }: FenceEvent): string {

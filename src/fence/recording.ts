@@ -10,14 +10,11 @@ export const WRITER_PROGRAM = "fencepost-event-writer";
 
 export type Recording = {
   update(event: Extract<ToWriter, { kind: "update" }>["event"]): void;
-  /** Where the event is; undefined when the writer has not said so within `ms`, or died. */
-  finish(
-    message: Extract<ToWriter, { kind: "final" }>,
-    ms: number,
-  ): Promise<{ where: Whereabouts; reason?: string } | undefined>;
+  /** Where the event is; `writer`: it has not said so within `ms` and goes on without us. */
+  finish(message: Extract<ToWriter, { kind: "final" }>, ms: number): Promise<Written>;
 };
 
-type Written = { where: Whereabouts; reason?: string };
+export type Written = { where: Whereabouts | "writer"; reason?: string };
 
 type WriterProcess = { send: (message: ToWriter) => void; end: () => void };
 
@@ -62,18 +59,21 @@ const writerEnvironment = (env: Readonly<Record<string, string | undefined>>): R
 type Caller = { host: Host; self: Argv; env: Readonly<Record<string, string | undefined>> };
 
 export function startRecording({ host, self, env }: Caller, intent: Extract<ToWriter, { kind: "intent" }>): Recording {
-  const done = Promise.withResolvers<Written | undefined>();
+  const done = Promise.withResolvers<Written>();
+  let intentStored = false;
   const writer = startWriter(self, writerEnvironment(env), (message) => {
-    if (message === undefined) done.resolve(undefined);
+    if (message === undefined) done.resolve({ where: intentStored ? "intent" : "nowhere", reason: "the writer died" });
+    else if ("intent" in message) intentStored = true;
     else if ("done" in message)
       done.resolve({ where: message.done, ...(message.reason === undefined ? {} : { reason: message.reason }) });
   });
   writer.send(intent);
   return {
     update: (event) => writer.send({ kind: "update", event }),
-    finish: (message, ms) => {
+    finish: async (message, ms) => {
       writer.send(message);
-      return atMost(host, done.promise, ms);
+      const reason = `the writer has not answered within ${ms} ms`;
+      return (await atMost(host, done.promise, ms)) ?? { where: intentStored ? "intent" : "writer", reason };
     },
   };
 }

@@ -24,8 +24,8 @@ import {
   writePending,
 } from "./pending.ts";
 
-/** Where an event ended up, best first. */
-export type Whereabouts = "log" | "spool" | "syslog" | "nowhere";
+/** Where an event is, best first; `intent`: the log is slow, and whoever comes next can recover it. */
+export type Whereabouts = "log" | "spool" | "intent" | "syslog" | "nowhere";
 
 export type ToWriter =
   | { kind: "intent"; log: EventLog; tag: string; pid: number; event: EncodedEvent }
@@ -128,7 +128,11 @@ export async function runWriter(
   if (reason !== undefined) {
     spooled = true;
     await earlySpool;
-    where = (await spool(host, entry(event, true))) ? "spool" : "nowhere";
+    const hasIntent = async () => {
+      const stored = await within(host, intentStored, 0);
+      return stored !== "hung" && stored.ok;
+    };
+    where = (await spool(host, entry(event, true))) ? "spool" : (await hasIntent()) ? "intent" : "nowhere";
   }
   const text = renderFields(event);
   const message = where === "log" ? text : `${text} RECORDED=${where} BECAUSE=${reason} EVENT=${JSON.stringify(event)}`;
@@ -139,7 +143,7 @@ export async function runWriter(
 
   // The event is safe and the agent free to go; the rest has time.
   if (where === "log") await appendOperational(log, "INFO", text, host.now()).catch(() => undefined);
-  if (where === "log" || where === "spool") await toSyslog();
+  if (where !== "nowhere" && where !== "syslog") await toSyslog();
   if (verdict) await saveVerdict(verdict).catch(() => undefined);
   if (debug) await appendDebug(debug).catch(() => undefined);
   if ((await logged).ok) {

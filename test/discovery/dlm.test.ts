@@ -133,7 +133,8 @@ it("cannot be asked where neither tool is installed", async () => {
 });
 
 it("leaves out lockspaces of other users of the DLM", async () => {
-  const ls = "dlm lockspaces\nname          lvm_global\nmembers       1 2 \n\nname          data\nmembers       1 2 \n";
+  const ls =
+    "dlm lockspaces\nname          lvm_global\nid            0x1\nmembers       1 2 \n\nname          data\nid            0x2\nmembers       1 2 \n";
   const host = new FakeHost({
     commands: { "dlm_tool ls": ls, "crm_mon -1 --output-as=xml": NOT_INSTALLED, "crm_node -l": "2 n2 member\n" },
   });
@@ -171,4 +172,9 @@ it("calls a resource by its lockspace's name where a local mount tells it", () =
       mounts,
     ),
   ).toEqual([{ name: "other" }, { name: "scratch", lockspace: "scratch", mountPoint: "/mnt/s", device: "/dev/vdb" }]);
+});
+
+it.each([10, 40, 60, 100])("does not take a listing cut off after %d bytes for a whole one", (bytes) => {
+  const text = capture("a-healthy/dlm_tool-ls.txt").slice("dlm lockspaces\n".length);
+  expect(() => parseLockspaces(text.slice(0, bytes))).toThrow(expect.objectContaining({ kind: "bad-output" }));
 });
