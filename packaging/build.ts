@@ -4,7 +4,7 @@
  * The default is a baseline build, so that a server whose CPU has no AVX2 does not crash on start.
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, renameSync } from "node:fs";
+import { chmodSync, existsSync, renameSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 
@@ -16,6 +16,8 @@ const { values } = parseArgs({
 });
 
 const root = new URL("..", import.meta.url).pathname;
+// The runtime that goes into the executable comes with `npm ci`, pinned by the lock file; Bun would fetch others itself.
+const runtime = resolve(root, "node_modules/@oven", values.target, "bin/bun");
 const unfinished = `${values.outfile}.${process.pid}.tmp`;
 const { status, error } = spawnSync(
   process.execPath,
@@ -30,6 +32,7 @@ const { status, error } = spawnSync(
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-bunfig",
     `--target=${values.target}`,
+    ...(existsSync(runtime) ? [`--compile-executable-path=${runtime}`] : []),
     "src/main.ts",
     `--outfile=${unfinished}`,
   ],
