@@ -21,6 +21,7 @@ import { type EncodedEvent, localTime, renderReadable } from "../records/fence-e
 
 export const DETAILED = "fence-events-detailed.jsonl";
 export const READABLE = "fence-events-readable.log";
+export const OUTCOMES = "fence-outcomes.jsonl";
 const LOCK = ".append.lock";
 const NEWLINE = 0x0a;
 const NOTE_BYTES = 512;
@@ -183,8 +184,8 @@ function lastRecordedMs(tail: Buffer): number {
 }
 
 /** A log that was just rotated goes on where the one before it ended. */
-async function lastRotatedMs(directory: string): Promise<number> {
-  const handle = await openForReading(`${directory}/${DETAILED}.1`);
+async function lastRotatedMs(path: string): Promise<number> {
+  const handle = await openForReading(`${path}.1`);
   if (!handle) return 0;
   try {
     const { size } = await handle.stat();
@@ -220,8 +221,7 @@ async function appendBoth(log: EventLog, lock: FileHandle, record: EncodedEvent,
   try {
     const readable = await openLog(`${directory}/${READABLE}`);
     try {
-      const previousMs = detailed.size > 0 ? lastRecordedMs(detailed.tail) : await lastRotatedMs(directory);
-      const written = { ...record, recorded_ms: Math.max(now.getTime(), previousMs) };
+      const written = await stamped(record, detailed, `${directory}/${DETAILED}`, now);
       await writeNote(lock, {
         event_id: String(record.event_id),
         detailed: { inode: detailed.inode, size: detailed.size },
@@ -245,6 +245,34 @@ async function appendBoth(log: EventLog, lock: FileHandle, record: EncodedEvent,
   }
 }
 
+/** The record with the time it is written at, never before that of the line before it. */
+async function stamped(record: EncodedEvent, { size, tail }: OpenLog, path: string, now: Date): Promise<EncodedEvent> {
+  const previousMs = size > 0 ? lastRecordedMs(tail) : await lastRotatedMs(path);
+  return { ...record, recorded_ms: Math.max(now.getTime(), previousMs) };
+}
+
+/** Appends one outcome unless the outcomes hold its id already. Returns whether this call wrote it; on disk then. */
+export async function appendOutcome(
+  log: EventLog,
+  record: EncodedEvent,
+  { timeoutMs, now }: { timeoutMs: number; now: () => Date },
+): Promise<boolean> {
+  return withLock(log, timeoutMs, async () => {
+    const id = String(record.event_id);
+    if ((await findEvents(log, new Map([[id, Number(record.time_ms)]]), OUTCOMES)).has(id)) return false;
+    const path = `${log.directory}/${OUTCOMES}`;
+    const outcomes = await openLog(path, TAIL_BYTES);
+    try {
+      await appendLine(outcomes, JSON.stringify(await stamped(record, outcomes, path, now())));
+      await outcomes.handle.datasync();
+      if (outcomes.created) await syncDirectory(log.directory);
+    } finally {
+      await outcomes.handle.close();
+    }
+    return true;
+  });
+}
+
 /** `[YYYY-MM-DD HH:MM:SS] [LEVEL] message` in the operational log. */
 export async function appendOperational(
   log: EventLog,
@@ -260,7 +288,11 @@ export async function appendOperational(
  * A file last changed before an event happened cannot hold it, and `recorded_ms` only grows, so little is read.
  * Errors: OpsError unsupported when a file that would have to be searched is compressed in a way we cannot read.
  */
-export async function findEvents(log: EventLog, wanted: ReadonlyMap<string, number>): Promise<Set<string>> {
+export async function findEvents(
+  log: EventLog,
+  wanted: ReadonlyMap<string, number>,
+  base = DETAILED,
+): Promise<Set<string>> {
   const found = new Set<string>();
   if (wanted.size === 0) return found;
   const oldestMs = Math.min(...wanted.values()) - CLOCK_SLACK_MS;
@@ -268,7 +300,7 @@ export async function findEvents(log: EventLog, wanted: ReadonlyMap<string, numb
     const id = /"event_id":"([^"]{1,64})"/.exec(line)?.[1];
     if (id !== undefined && wanted.has(id)) found.add(id);
   };
-  const names = (await listNames(log.directory)).filter((name) => name.startsWith(DETAILED));
+  const names = (await listNames(log.directory)).filter((name) => name.startsWith(base));
   for (const name of names) {
     const path = `${log.directory}/${name}`;
     const stat = await statOf(path);

@@ -158,6 +158,8 @@ export type Options = {
   /** The plug, where it differs from the target. */
   plug: string | undefined;
   logDir: string;
+  /** It is the one that this node is configured to log to, not one that a person named for this call. */
+  logDirIsConfigured: boolean;
   fenceLog: string;
   discoveryEnabled: boolean;
   /** Only when the user chose one. */
@@ -271,6 +273,8 @@ export function actionOf({ values }: Words): Action {
   return action;
 }
 
+const TRAILING_SLASHES = /(?<=.)\/+$/;
+
 /** Precedence: options, environment, file, default. */
 export function resolveOptions(
   words: Words,
@@ -325,6 +329,7 @@ export function resolveOptions(
       hint: `log_dir=${DEFAULTS.logDir}`,
     });
   }
+  const configured = (settings.get("LOG_DIR") || DEFAULTS.logDir).replace(TRAILING_SLASHES, "");
   const level = given("verbose_level");
   if (level !== undefined && !/^\d{1,3}$/.test(level))
     warnings.push(`verbose_level: '${escapeControl(level).slice(0, 40)}' is not a number`);
@@ -332,7 +337,8 @@ export function resolveOptions(
     action,
     target,
     plug: plug !== undefined && plug !== target ? plug : undefined,
-    logDir: logDir.replace(/(?<=.)\/+$/, ""),
+    logDir: logDir.replace(TRAILING_SLASHES, ""),
+    logDirIsConfigured: logDir.replace(TRAILING_SLASHES, "") === configured,
     fenceLog: setting("FENCE_LOG") ?? `${logDir.replace(/\/+$/, "")}/fence-events.log`,
     discoveryEnabled: !(isTrue(given("no_gfs2_discovery")) || isFalse(enabledWord)),
     kubectlCmd: given("kubectl_cmd") ?? setting("KUBECTL_CMD"),

@@ -40,6 +40,7 @@ export async function recordAction(context: AgentContext, action: EventAction, t
     log: { directory: options.logDir, operationalLog: options.fenceLog },
     tag: AGENT_PROGRAM,
     pid: process.pid,
+    takesInbox: byFencer || options.logDirIsConfigured,
     event: encodeEvent(event),
   });
   // Everything below is loaded while the writer starts.

@@ -13,6 +13,7 @@ import { identityOf } from "../core/process-identity.ts";
 import { writeSyslog } from "../core/syslog.ts";
 import { type EncodedEvent, renderFields } from "../records/fence-event.ts";
 import { appendEvent, appendOperational, type EventLog } from "./event-log.ts";
+import { INBOX_DIRECTORY, mergeInbox } from "./inbox.ts";
 import {
   intentsDirectory,
   type PendingEvent,
@@ -28,7 +29,7 @@ import {
 export type Whereabouts = "log" | "spool" | "intent" | "syslog" | "nowhere";
 
 export type ToWriter =
-  | { kind: "intent"; log: EventLog; tag: string; pid: number; event: EncodedEvent }
+  | { kind: "intent"; log: EventLog; tag: string; pid: number; takesInbox: boolean; event: EncodedEvent }
   | { kind: "update"; event: EncodedEvent }
   | {
       kind: "final";
@@ -82,7 +83,7 @@ export async function runWriter(
     return;
   }
   if (first?.kind !== "intent") return;
-  const { log, tag, pid } = first;
+  const { log, tag, pid, takesInbox } = first;
   const entry = (event: EncodedEvent, complete: boolean): PendingEvent => ({
     version: 1,
     complete,
@@ -154,14 +155,24 @@ export async function runWriter(
         remove(`${directory}/${name}`).catch(() => undefined),
       ),
     );
-    await recoverAll(host, log);
+    await recoverAll(host, log, { takesInbox });
   }
 }
 
-/** The spool first: it may hold the complete version of what is only an intent beside the log. */
-export async function recoverAll(host: Host, log: EventLog): Promise<void> {
-  for (const directory of [...SPOOL_DIRECTORIES, intentsDirectory(log)]) {
-    const { recovered, problems } = await recoverPending(host, directory, log).catch((error: unknown) => ({
+/**
+ * Brings into the log what others left behind. The spool first: it may hold the complete version of what is only an
+ * intent beside the log. The alerts' inbox belongs to the log that this node is configured to keep.
+ */
+export async function recoverAll(host: Host, log: EventLog, { takesInbox }: { takesInbox: boolean }): Promise<void> {
+  const places = [
+    ...[...SPOOL_DIRECTORIES, intentsDirectory(log)].map((directory) => ({
+      directory,
+      recover: () => recoverPending(host, directory, log),
+    })),
+    ...(takesInbox ? [{ directory: INBOX_DIRECTORY, recover: () => mergeInbox(host, log) }] : []),
+  ];
+  for (const { directory, recover } of places) {
+    const { recovered, problems } = await recover().catch((error: unknown) => ({
       recovered: [],
       problems: [`${directory}: ${reasonOf(error)}`],
     }));

@@ -53,7 +53,7 @@ export type FenceEvent = {
 
 export type EncodedEvent = Record<string, unknown>;
 
-const isoSeconds = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`;
+export const isoSeconds = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`;
 
 const without = (record: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
