@@ -5,6 +5,7 @@
 import { EXIT_CODES, OpsError } from "./core/errors.ts";
 import type { Argv } from "./core/exec.ts";
 import type { Host } from "./core/host.ts";
+import { escapeControl } from "./core/text.ts";
 import { type Personality, personalityOf } from "./programs.ts";
 
 const MAX_STDIN_BYTES = 1024 * 1024;
@@ -70,7 +71,7 @@ async function run(personality: Personality): Promise<number> {
 function report(error: unknown, personality: Personality): number {
   const known = error instanceof OpsError ? error : undefined;
   const text = known?.message ?? `a bug in fencepost: ${error instanceof Error ? error.stack : String(error)}`;
-  err(`${text}${known?.hint === undefined ? "" : `\ntry: ${known.hint}`}`);
+  err(`${known ? escapeControl(text) : text}${known?.hint === undefined ? "" : `\ntry: ${known.hint}`}`);
   return personality === "fence" ? 1 : EXIT_CODES[known?.kind ?? "bug"][0];
 }
 

@@ -5,6 +5,7 @@
  */
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, readdir, rename, statfs, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
 import { OpsError } from "./errors.ts";
 
 export type { FileHandle } from "node:fs/promises";
@@ -56,6 +57,8 @@ export async function openForAppend(
   }
   const opened = await openRegular(path, O_RDWR | O_APPEND | O_CREAT, mode);
   await opened.handle.chmod(mode); // whatever the caller's umask made of it: the log is the group's to read
+  const { gid } = await lstat(dirname(path));
+  if (gid !== opened.stat.gid && process.getuid?.() === 0) await opened.handle.chown(opened.stat.uid, gid);
   return { ...opened, created: true };
 }
 
@@ -137,9 +140,9 @@ export const listNames = async (path: string): Promise<string[]> => ((await orUn
 /** Size, inode and time of change of what has that name; undefined when nothing has. */
 export const statOf = async (
   path: string,
-): Promise<{ size: number; inode: number; modifiedMs: number } | undefined> => {
+): Promise<{ isFile: boolean; size: number; inode: number; modifiedMs: number } | undefined> => {
   const stat = await orUndefined(lstat(path));
-  return stat && { size: stat.size, inode: stat.ino, modifiedMs: stat.mtimeMs };
+  return stat && { isFile: stat.isFile(), size: stat.size, inode: stat.ino, modifiedMs: stat.mtimeMs };
 };
 
 export const remove = async (path: string): Promise<void> => {

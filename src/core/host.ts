@@ -2,7 +2,7 @@
  * The world outside: commands, files, the clock. Only this module touches files and the clock; the rest is given a
  * `Host`, so that a test can give it another one. The durable log has needs of its own and uses `files.ts`.
  */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { constants, readdirSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { type Argv, type CommandResult, type RunOptions, runCommand } from "./exec.ts";
 
@@ -27,7 +27,8 @@ export const realHost: Host = {
   run: runCommand,
   readText(path) {
     try {
-      return readFileSync(path, "utf8");
+      // A FIFO in a file's place must not hold us; on a regular file O_NONBLOCK means nothing.
+      return readFileSync(path, { encoding: "utf8", flag: constants.O_RDONLY | constants.O_NONBLOCK });
     } catch (error) {
       if (absent(error)) return undefined;
       throw error;

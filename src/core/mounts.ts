@@ -42,5 +42,5 @@ function parseMountinfo(mountinfo: string): Mount[] {
 }
 
 /** The kernel writes space, tab, newline and backslash in a path as three octal digits. */
-const decodeOctal = (text: string): string =>
+export const decodeOctal = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));

@@ -5,14 +5,12 @@
  * Source: proc(5) mountinfo; fs/gfs2/sys.c; captured in fixtures/gfs2-cluster (sys-fs-gfs2-lock_module.txt).
  */
 import type { Host } from "../core/host.ts";
+import { decodeOctal } from "../core/mounts.ts";
 import { type Filesystem, mergeFilesystems } from "./source.ts";
 
 const SYSFS = "/sys/fs/gfs2";
 
 export type LocalMount = { lockspace: string; mountPoint: string; device: string };
-
-const unescapeOctal = (text: string): string =>
-  text.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)));
 
 /** Mounts of type gfs2 by "major:minor". */
 export function parseGfs2Mounts(mountinfo: string): Map<string, { mountPoint: string; device: string }> {
@@ -22,7 +20,7 @@ export function parseGfs2Mounts(mountinfo: string): Map<string, { mountPoint: st
     const [type, device = ""] = after.split(" ");
     const [, , number, , mountPoint = ""] = before.split(" ");
     if (type === "gfs2" && number)
-      mounts.set(number, { mountPoint: unescapeOctal(mountPoint), device: unescapeOctal(device) });
+      mounts.set(number, { mountPoint: decodeOctal(mountPoint), device: decodeOctal(device) });
   }
   return mounts;
 }

@@ -57,8 +57,14 @@ export async function runFenceAgent(call: AgentCall): Promise<number> {
   const host = await call.loadHost();
   const options = resolveOptions(words, env, (path) => host.readText(path));
   const warn = (message: string) => {
-    if (!options.quiet) call.err(`${AGENT_PROGRAM}: ${message}\n`);
+    if (!options.quiet) call.err(`${AGENT_PROGRAM}: ${escapeControl(message)}\n`);
   };
+  // A typing error must not keep a node from being fenced; a person is told instead, before anything is written.
+  const [problem] = options.invalid;
+  const isFence = action === "on" || action === "off" || action === "reboot";
+  if (problem !== undefined && (isFence ? !calledByFencer(call) : options.refusal !== undefined)) {
+    throw new OpsError("usage", problem, { hint: `${AGENT_PROGRAM} --help` });
+  }
   for (const warning of options.warnings) warn(warning);
   const context: AgentContext = { ...call, host, options, warn };
   switch (action) {

@@ -17,6 +17,7 @@ import {
   statOf,
   syncDirectory,
 } from "../core/files.ts";
+import { escapeControl } from "../core/text.ts";
 import { type EncodedEvent, localTime, renderReadable } from "../records/fence-event.ts";
 
 export const DETAILED = "fence-events-detailed.jsonl";
@@ -28,8 +29,8 @@ const NOTE_BYTES = 512;
 const TAIL_BYTES = 128 * 1024;
 const MAX_LINE_BYTES = 1024 * 1024;
 
-/** How far clocks may have been set back between an event and its line; bounds the search for a line. */
-const CLOCK_SLACK_MS = 24 * 3_600_000;
+/** How far clocks may have been set between an event and its line; bounds the search for a line. */
+const CLOCK_SLACK_MS = 7 * 24 * 3_600_000;
 
 export type EventLog = { directory: string; operationalLog: string };
 
@@ -155,6 +156,8 @@ async function mendFrom(log: EventLog, note: Note): Promise<void> {
   }
 }
 
+const afterTime = (line: string): string => line.slice(line.indexOf("] ") + 2);
+
 async function mendReadable({ directory }: EventLog, note: Note, line: string): Promise<void> {
   const then = await openByInode(directory, READABLE, note.readable.inode);
   try {
@@ -165,7 +168,8 @@ async function mendReadable({ directory }: EventLog, note: Note, line: string): 
         note.readable.size,
         Math.max(0, Math.min(size - note.readable.size, MAX_LINE_BYTES)),
       );
-      if (added.toString("utf8").replace(/^\n/, "").startsWith(`${line}\n`)) return;
+      // The time before it is local, and this process may be in another time zone than the one that died.
+      if (afterTime(added.toString("utf8").replace(/^\n/, "")).startsWith(`${afterTime(line)}\n`)) return;
       if (!added.includes(NEWLINE, added[0] === NEWLINE ? 1 : 0)) await then.truncate(note.readable.size);
     }
   } finally {
@@ -183,9 +187,11 @@ function lastRecordedMs(tail: Buffer): number {
   return 0;
 }
 
-/** A log that was just rotated goes on where the one before it ended. */
-async function lastRotatedMs(path: string): Promise<number> {
-  const handle = await openForReading(`${path}.1`);
+/** A log that was just rotated goes on where the one before it ended, whatever rotation calls that. */
+async function lastRotatedMs(directory: string, base: string): Promise<number> {
+  const rotated = (await filesCalled(directory, base)).filter(({ name }) => name !== base && !COMPRESSED.test(name));
+  const newest = rotated.sort((a, b) => b.modifiedMs - a.modifiedMs)[0];
+  const handle = newest && (await openForReading(`${directory}/${newest.name}`));
   if (!handle) return 0;
   try {
     const { size } = await handle.stat();
@@ -194,6 +200,15 @@ async function lastRotatedMs(path: string): Promise<number> {
   } finally {
     await handle.close();
   }
+}
+
+const COMPRESSED = /\.(gz|zst|xz|bz2|lz4)$/;
+
+/** A log and what was rotated away from it; links, directories and the like are none of ours. */
+async function filesCalled(directory: string, base: string): Promise<{ name: string; modifiedMs: number }[]> {
+  const names = (await listNames(directory)).filter((name) => name.startsWith(base));
+  const stats = await Promise.all(names.map(async (name) => ({ name, stat: await statOf(`${directory}/${name}`) })));
+  return stats.flatMap(({ name, stat }) => (stat?.isFile ? [{ name, modifiedMs: stat.modifiedMs }] : []));
 }
 
 /**
@@ -209,7 +224,13 @@ export async function appendEvent(
   return withLock(log, timeoutMs, async (lock) => {
     await mend(log, lock);
     const id = String(record.event_id);
-    if (unlessThere() && (await findEvents(log, new Map([[id, Number(record.time_ms)]]))).has(id)) return false;
+    const wanted = new Map([[id, Number(record.time_ms)]]);
+    const there = unlessThere() ? (await findEvents(log, wanted, now())).get(id) : undefined;
+    if (there !== undefined) {
+      const written = parseLine(there);
+      if (written) await ensureReadable(log, written);
+      return false;
+    }
     await appendBoth(log, lock, record, now());
     return true;
   });
@@ -221,7 +242,7 @@ async function appendBoth(log: EventLog, lock: FileHandle, record: EncodedEvent,
   try {
     const readable = await openLog(`${directory}/${READABLE}`);
     try {
-      const written = await stamped(record, detailed, `${directory}/${DETAILED}`, now);
+      const written = await stamped(record, detailed, directory, DETAILED, now);
       await writeNote(lock, {
         event_id: String(record.event_id),
         detailed: { inode: detailed.inode, size: detailed.size },
@@ -233,6 +254,7 @@ async function appendBoth(log: EventLog, lock: FileHandle, record: EncodedEvent,
       // From here on the event is recorded. If the readable line fails, the note stays and the next append mends it.
       try {
         await appendLine(readable, renderReadable(written));
+        await readable.handle.datasync();
       } catch {
         return;
       }
@@ -246,8 +268,14 @@ async function appendBoth(log: EventLog, lock: FileHandle, record: EncodedEvent,
 }
 
 /** The record with the time it is written at, never before that of the line before it. */
-async function stamped(record: EncodedEvent, { size, tail }: OpenLog, path: string, now: Date): Promise<EncodedEvent> {
-  const previousMs = size > 0 ? lastRecordedMs(tail) : await lastRotatedMs(path);
+async function stamped(
+  record: EncodedEvent,
+  { size, tail }: OpenLog,
+  directory: string,
+  base: string,
+  now: Date,
+): Promise<EncodedEvent> {
+  const previousMs = size > 0 ? lastRecordedMs(tail) : await lastRotatedMs(directory, base);
   return { ...record, recorded_ms: Math.max(now.getTime(), previousMs) };
 }
 
@@ -259,11 +287,10 @@ export async function appendOutcome(
 ): Promise<boolean> {
   return withLock(log, timeoutMs, async () => {
     const id = String(record.event_id);
-    if ((await findEvents(log, new Map([[id, Number(record.time_ms)]]), OUTCOMES)).has(id)) return false;
-    const path = `${log.directory}/${OUTCOMES}`;
-    const outcomes = await openLog(path, TAIL_BYTES);
+    if ((await findEvents(log, new Map([[id, Number(record.time_ms)]]), now(), OUTCOMES)).has(id)) return false;
+    const outcomes = await openLog(`${log.directory}/${OUTCOMES}`, TAIL_BYTES);
     try {
-      await appendLine(outcomes, JSON.stringify(await stamped(record, outcomes, path, now())));
+      await appendLine(outcomes, JSON.stringify(await stamped(record, outcomes, log.directory, OUTCOMES, now())));
       await outcomes.handle.datasync();
       if (outcomes.created) await syncDirectory(log.directory);
     } finally {
@@ -280,39 +307,57 @@ export async function appendOperational(
   message: string,
   now: Date,
 ): Promise<void> {
-  await appendTo(log.operationalLog, `[${localTime(now)}] [${level}] ${message}`);
+  await appendTo(log.operationalLog, `[${localTime(now)}] [${level}] ${escapeControl(message)}`);
 }
 
 /**
- * Which of the events (id → time_ms) the current and the rotated JSONL files hold.
+ * Which of the events (id → time_ms) the current and the rotated JSONL files hold, with the line of each.
  * A file last changed before an event happened cannot hold it, and `recorded_ms` only grows, so little is read.
  * Errors: OpsError unsupported when a file that would have to be searched is compressed in a way we cannot read.
  */
 export async function findEvents(
   log: EventLog,
   wanted: ReadonlyMap<string, number>,
+  now: Date,
   base = DETAILED,
-): Promise<Set<string>> {
-  const found = new Set<string>();
+): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
   if (wanted.size === 0) return found;
-  const oldestMs = Math.min(...wanted.values()) - CLOCK_SLACK_MS;
+  // An event from a clock that was ahead says nothing about when its line was written.
+  const oldestMs = Math.min(now.getTime(), ...wanted.values()) - CLOCK_SLACK_MS;
   const take = (line: string) => {
     const id = /"event_id":"([^"]{1,64})"/.exec(line)?.[1];
-    if (id !== undefined && wanted.has(id)) found.add(id);
+    if (id !== undefined && wanted.has(id)) found.set(id, line);
   };
-  const names = (await listNames(log.directory)).filter((name) => name.startsWith(base));
-  for (const name of names) {
+  for (const { name, modifiedMs } of await filesCalled(log.directory, base)) {
     const path = `${log.directory}/${name}`;
-    const stat = await statOf(path);
-    if (!stat || stat.modifiedMs < oldestMs) continue;
+    if (name !== base && modifiedMs < oldestMs) continue;
     if (name.endsWith(".gz")) await eachGzipLine(path, take);
-    else if (/\.(zst|xz|bz2|lz4)$/.test(name)) {
+    else if (COMPRESSED.test(name)) {
       throw new OpsError("unsupported", `${path}: cannot be searched for an event to recover`, {
         hint: "rotate with delaycompress",
       });
     } else await eachLineBackwards(path, oldestMs, take);
   }
   return found;
+}
+
+/**
+ * The readable line of an event that the record holds already, for the case that the machine went down between the two.
+ * The line is looked for near the end, where a recovery's lines are.
+ */
+async function ensureReadable({ directory }: EventLog, record: EncodedEvent): Promise<void> {
+  const line = renderReadable(record);
+  for (const { name } of await filesCalled(directory, READABLE)) {
+    if (COMPRESSED.test(name)) continue;
+    const log = await openLog(`${directory}/${name}`, MAX_LINE_BYTES);
+    try {
+      if (log.tail.toString("utf8").split("\n").includes(line)) return;
+    } finally {
+      await log.handle.close();
+    }
+  }
+  await appendTo(`${directory}/${READABLE}`, line);
 }
 
 async function eachLineBackwards(path: string, untilMs: number, take: (line: string) => void): Promise<void> {

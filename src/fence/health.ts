@@ -4,7 +4,7 @@
  * file that the OCF agent and doctor report. validate-all fails on an unsafe deployment.
  */
 import { OpsError, reasonOf } from "../core/errors.ts";
-import { readCib } from "../discovery/cib.ts";
+import { eitherCib, readCib, readCibFile } from "../discovery/cib.ts";
 import { AGENT_PROGRAM, type AgentContext } from "./agent.ts";
 import { unsafeDeployment } from "./guard.ts";
 import { askHealth } from "./recording.ts";
@@ -15,7 +15,12 @@ const WRITER_WAIT_MS = 4_000;
 
 async function deploymentFindings({ host }: AgentContext): Promise<{ unsafe: string[]; unread: string[] }> {
   try {
-    return { unsafe: unsafeDeployment(await readCib(host, { timeoutMs: CIB_TIMEOUT_MS })), unread: [] };
+    const limits = { timeoutMs: CIB_TIMEOUT_MS };
+    const cib = await eitherCib(
+      () => readCib(host, limits),
+      () => readCibFile(host, limits),
+    )();
+    return { unsafe: unsafeDeployment(cib), unread: [] };
   } catch (error) {
     return { unsafe: [], unread: [`the deployment was not checked: ${reasonOf(error)}`] };
   }
@@ -47,5 +52,5 @@ export async function monitor(context: AgentContext): Promise<number> {
 export async function validateAll(context: AgentContext): Promise<number> {
   const { unsafe, unread } = await deploymentFindings(context);
   for (const finding of [...unsafe, ...unread]) context.warn(finding);
-  return unsafe.length > 0 || context.options.warnings.length > 0 ? 1 : 0;
+  return unsafe.length > 0 || context.options.invalid.length > 0 ? 1 : 0;
 }

@@ -13,13 +13,15 @@ import { type Recovery, STATE_DIRECTORY } from "./pending.ts";
 
 export const INBOX_DIRECTORY = `${STATE_DIRECTORY}/inbox`;
 export const MAX_OUTCOME_BYTES = 64 * 1024;
+/** What the alert agent calls them; short enough for the prefix that a refused one gets. */
+const NAME = /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}\.json$/;
 const LOCK_TIMEOUT_MS = 5_000;
 /** A flood in the inbox must not keep the writer busy for ever; the next one goes on. */
 const MAX_A_TIME = 10_000;
 
 export async function mergeInbox(host: Host, log: EventLog): Promise<Recovery> {
   const merged: Recovery = { recovered: [], problems: [] };
-  const names = (await listNames(INBOX_DIRECTORY)).filter((name) => /^[^.].*\.json$/.test(name));
+  const names = (await listNames(INBOX_DIRECTORY)).filter((name) => NAME.test(name));
   for (const name of names.slice(0, MAX_A_TIME)) {
     const path = `${INBOX_DIRECTORY}/${name}`;
     let outcome: ReturnType<typeof encodeOutcome>;
@@ -29,7 +31,9 @@ export async function mergeInbox(host: Host, log: EventLog): Promise<Recovery> {
       outcome = encodeOutcome(decodeOutcome(JSON.parse(text), "alert"));
     } catch (error) {
       merged.problems.push(`${path}: ${reasonOf(error)}`);
-      await moveIfThere(path, `${INBOX_DIRECTORY}/.refused-${name}`);
+      await moveIfThere(path, `${INBOX_DIRECTORY}/.refused-${name}`).catch((second: unknown) =>
+        merged.problems.push(`${path}: ${reasonOf(second)}`),
+      );
       continue;
     }
     try {

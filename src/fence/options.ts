@@ -167,11 +167,15 @@ export type Options = {
   kubeconfig: string | undefined;
   discoveryTimeoutMs: number;
   role: Role;
+  /** Why no action may be vouched for, whatever the guard says. */
+  refusal: string | undefined;
   verboseLevel: number;
   quiet: boolean;
   debugFile: string | undefined;
   separator: string;
   warnings: readonly string[];
+  /** Those of the warnings for which a default was taken. */
+  invalid: readonly string[];
 };
 
 /** What was asked for in words, before it is understood; last value wins. */
@@ -184,7 +188,7 @@ const allNames = new Map<string, OptionSpec>(
   OPTIONS.flatMap((option: OptionSpec) => [option.name, ...(option.also ?? [])].map((name) => [name, option] as const)),
 );
 
-/** Names that Pacemaker or its tools may send to any agent and that mean nothing to this one. */
+/** One name for each option, but a target's names stay apart: which of them was given decides. */
 const canonical = (name: string): string => {
   if ((TARGET_NAMES as readonly string[]).includes(name)) return name;
   return allNames.get(name)?.name ?? name;
@@ -251,15 +255,22 @@ export function parseStdin(text: string): Words {
   return words;
 }
 
+/** What the configuration file may set; the environment uses the same names. */
+const SETTINGS: readonly string[] = ["LOG_DIR", "FENCE_LOG", "GFS2_DISCOVERY_ENABLED", "KUBECTL_CMD", "KUBECONFIG"];
+const SETTING =
+  /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|(.*?))\s*(?:(?<=["'\s=])#.*)?$/;
+
 /** `KEY=value` lines; comments and blank lines skipped; one pair of quotes around a value removed. */
-export function parseConfig(text: string): Map<string, string> {
+export function parseConfig(text: string): { settings: Map<string, string>; strange: string[] } {
   const settings = new Map<string, string>();
-  for (const line of text.split("\n")) {
-    const match = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$/.exec(line);
-    if (!match?.[1]) continue;
-    settings.set(match[1], (match[2] ?? "").replace(/^(["'])(.*)\1$/, "$2"));
+  const strange: string[] = [];
+  for (const line of text.replace(/^\ufeff/, "").split(/\r?\n/)) {
+    if (/^\s*(#|$)/.test(line)) continue;
+    const [, key = "", double, single, bare = ""] = SETTING.exec(line) ?? [];
+    if (SETTINGS.includes(key)) settings.set(key, double ?? single ?? bare);
+    else strange.push(escapeControl(key === "" ? line : key).slice(0, 60));
   }
-  return settings;
+  return { settings, strange };
 }
 
 export const isTrue = (value: string | undefined): boolean => /^(1|on|true|yes|y)$/i.test(value ?? "");
@@ -267,13 +278,21 @@ const isFalse = (value: string | undefined): boolean => /^(0|off|false|no|n)$/i.
 
 /** Errors: OpsError usage with the words that Pacemaker looks for. */
 export function actionOf({ values }: Words): Action {
-  const word = (values.get("action") || DEFAULTS.action).toLowerCase();
+  const word = (values.get("action") ?? DEFAULTS.action).toLowerCase();
   const action = word === "meta-data" ? "metadata" : ACTIONS.find((known) => known === word);
   if (!action) throw new OpsError("usage", `Unrecognised action ${quoted(word)}`, { hint: `-o ${ACTIONS.join("|")}` });
   return action;
 }
 
-const TRAILING_SLASHES = /(?<=.)\/+$/;
+/** As the kernel reads it: without `//`, `.` and `..`, so that one directory has one name. */
+function normalised(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.join("/")}`;
+}
 
 /** Precedence: options, environment, file, default. */
 export function resolveOptions(
@@ -282,73 +301,94 @@ export function resolveOptions(
   readConfig: (path: string) => string | undefined,
 ): Options {
   const warnings = [...words.warnings];
+  const invalid: string[] = [];
+  /** Told, and the default taken in its place. */
+  const refuse = <T>(what: string, value: string, why: string, instead: T): T => {
+    const problem = `${what}: ${quoted(value)} ${why}`;
+    invalid.push(problem);
+    warnings.push(problem);
+    return instead;
+  };
   const given = (name: OptionName): string | undefined => words.values.get(name) || undefined;
-
-  const action = actionOf(words);
-  let settings = new Map<string, string>();
-  const configPath = given("config") ?? DEFAULTS.config;
-  try {
-    const text = readConfig(configPath);
-    if (text !== undefined) settings = parseConfig(text);
-    else if (given("config")) warnings.push(`configuration ${escapeControl(configPath)}: no such file`);
-  } catch (error) {
-    warnings.push(`configuration ${escapeControl(configPath)}: ${reasonOf(error)}`);
-  }
+  const settings = settingsFrom(given("config"), readConfig, warnings);
   const setting = (name: string): string | undefined => env[name] || settings.get(name) || undefined;
-  const seconds = (name: OptionName, fallback: number, atMost: number): number => {
-    const text = given(name);
-    if (text === undefined) return fallback;
+
+  const seconds = (name: OptionName, standard: number, atMost: number): number => {
+    const text = given(name) ?? String(standard);
     const value = Number(text.replace(/s$/, ""));
     if (/^[0-9.]+s?$/.test(text) && value <= atMost) return value;
-    warnings.push(
-      `${name}: '${escapeControl(text).slice(0, 40)}' is not a number of seconds up to ${atMost}; using ${fallback}`,
-    );
-    return fallback;
+    return refuse(name, text, `is not a number of seconds up to ${atMost}; using ${standard}`, standard);
   };
-  const roleWord = given("role") ?? "record";
-  const role = ROLES.find((known) => known === roleWord);
-  if (!role) {
-    throw new OpsError("usage", `role: '${escapeControl(roleWord).slice(0, 40)}' is not known`, {
-      hint: `role=${ROLES.join("|")}`,
-    });
+  const directory = (path: string): string =>
+    path.startsWith("/")
+      ? normalised(path)
+      : refuse("log_dir", path, `is not an absolute path; using ${DEFAULTS.logDir}`, DEFAULTS.logDir);
+  const role = given("role") ?? "record";
+  const known = ROLES.find((one) => one === role);
+  const enabled = setting("GFS2_DISCOVERY_ENABLED") ?? "true";
+  if (!isTrue(enabled) && !isFalse(enabled)) {
+    refuse("GFS2_DISCOVERY_ENABLED", enabled, "is neither true nor false; using true", undefined);
   }
-  const enabledWord = setting("GFS2_DISCOVERY_ENABLED");
-  if (enabledWord && !isTrue(enabledWord) && !isFalse(enabledWord)) {
-    warnings.push(
-      `GFS2_DISCOVERY_ENABLED: '${escapeControl(enabledWord).slice(0, 40)}' is neither true nor false; using true`,
-    );
-  }
+  const level = given("verbose_level") ?? String(words.verboseCount);
   seconds("delay", 0, 86_400);
 
-  const names = TARGET_NAMES.map((name) => words.values.get(name)).filter((name) => name !== undefined && name !== "");
-  const target = names[0];
-  const plug = [words.values.get("plug"), words.values.get("port")].find((name) => name !== undefined && name !== "");
-  const logDir = given("log_dir") ?? setting("LOG_DIR") ?? DEFAULTS.logDir;
-  if (!logDir.startsWith("/")) {
-    throw new OpsError("usage", `log_dir: '${escapeControl(logDir).slice(0, 100)}' is not an absolute path`, {
-      hint: `log_dir=${DEFAULTS.logDir}`,
-    });
-  }
-  const configured = (settings.get("LOG_DIR") || DEFAULTS.logDir).replace(TRAILING_SLASHES, "");
-  const level = given("verbose_level");
-  if (level !== undefined && !/^\d{1,3}$/.test(level))
-    warnings.push(`verbose_level: '${escapeControl(level).slice(0, 40)}' is not a number`);
+  const [target] = TARGET_NAMES.flatMap((name) => words.values.get(name) || []);
+  const [plug] = (["plug", "port"] as const).flatMap((name) => words.values.get(name) || []);
+  const logDir = directory(given("log_dir") ?? setting("LOG_DIR") ?? DEFAULTS.logDir);
   return {
-    action,
+    action: actionOf(words),
     target,
-    plug: plug !== undefined && plug !== target ? plug : undefined,
-    logDir: logDir.replace(TRAILING_SLASHES, ""),
-    logDirIsConfigured: logDir.replace(TRAILING_SLASHES, "") === configured,
-    fenceLog: setting("FENCE_LOG") ?? `${logDir.replace(/\/+$/, "")}/fence-events.log`,
-    discoveryEnabled: !(isTrue(given("no_gfs2_discovery")) || isFalse(enabledWord)),
+    plug: plug !== target ? plug?.slice(0, DEFAULTS.maxTargetLength) : undefined,
+    logDir,
+    logDirIsConfigured: logDir === normalised(settings.get("LOG_DIR") || DEFAULTS.logDir),
+    fenceLog: fenceLogIn(logDir, setting("FENCE_LOG"), refuse),
+    discoveryEnabled: !(isTrue(given("no_gfs2_discovery")) || isFalse(enabled)),
     kubectlCmd: given("kubectl_cmd") ?? setting("KUBECTL_CMD"),
     kubeconfig: given("kubeconfig") ?? setting("KUBECONFIG"),
     discoveryTimeoutMs: seconds("discovery_timeout", DEFAULTS.discoveryTimeoutSeconds, 60) * 1000,
-    role,
-    verboseLevel: level !== undefined && /^\d{1,3}$/.test(level) ? Number(level) : words.verboseCount,
+    role: known ?? "record",
+    refusal: known ? undefined : refuse("role", role, "is not known", `role ${quoted(role)} is not known`),
+    verboseLevel: /^\d{1,3}$/.test(level) ? Number(level) : refuse("verbose_level", level, "is not a number", 0),
     quiet: isTrue(given("quiet")),
     debugFile: given("debug_file"),
     separator: given("plug_separator") ?? ",",
     warnings,
+    invalid,
   };
+}
+
+function settingsFrom(
+  named: string | undefined,
+  readConfig: (path: string) => string | undefined,
+  warnings: string[],
+): Map<string, string> {
+  const path = named ?? DEFAULTS.config;
+  const warn = (what: string) => warnings.push(`configuration ${escapeControl(path)}: ${what}`);
+  try {
+    const text = readConfig(path);
+    if (text === undefined) {
+      if (named) warn("no such file");
+      return new Map();
+    }
+    const { settings, strange } = parseConfig(text);
+    for (const what of strange) warn(`'${what}' means nothing here`);
+    return settings;
+  } catch (error) {
+    warn(reasonOf(error));
+    return new Map();
+  }
+}
+
+/** The operational log must be a file of its own: two of the others are read by machines. */
+function fenceLogIn(
+  logDir: string,
+  path: string | undefined,
+  refuse: (what: string, value: string, why: string, instead: string) => string,
+): string {
+  const standard = `${logDir}/fence-events.log`;
+  if (path === undefined) return standard;
+  if (!path.startsWith("/")) return refuse("FENCE_LOG", path, `is not an absolute path; using ${standard}`, standard);
+  const isOurs =
+    normalised(path).startsWith(`${logDir}/`) && /\.jsonl|readable|^\./.test(path.slice(path.lastIndexOf("/") + 1));
+  return isOurs ? refuse("FENCE_LOG", path, `is another log's file; using ${standard}`, standard) : normalised(path);
 }

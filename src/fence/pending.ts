@@ -7,6 +7,7 @@
 import { OpsError } from "../core/errors.ts";
 import { ensureDirectory, listNames, moveIfThere, readWhole, remove, statOf, writeWhole } from "../core/files.ts";
 import type { Host } from "../core/host.ts";
+import { assertLocal } from "../core/local-path.ts";
 import { bootId, identityOf, isAlive, type ProcessIdentity } from "../core/process-identity.ts";
 import type { EncodedEvent } from "../records/fence-event.ts";
 import { appendEvent, type EventLog } from "./event-log.ts";
@@ -66,10 +67,16 @@ function decodePending(text: string): PendingEvent | undefined {
 export type Recovery = { recovered: string[]; problems: string[] };
 
 /**
- * Writes what others left behind in `directory` into `log`, and only entries that belong to that log.
- * An entry that cannot be written stays for the next one who tries.
+ * Writes what others left behind in `directory` into the log that it belongs to. With `takesOthers`, for a node's own
+ * log, an entry of another log goes there, or here when that log cannot be written any more: a log directory that was
+ * moved must not strand what was spooled for it. An entry that cannot be written stays for the next one who tries.
  */
-export async function recoverPending(host: Host, directory: string, log: EventLog): Promise<Recovery> {
+export async function recoverPending(
+  host: Host,
+  directory: string,
+  log: EventLog,
+  { takesOthers = false } = {},
+): Promise<Recovery> {
   const recovery: Recovery = { recovered: [], problems: [] };
   const self = identityOf(host, process.pid);
   for (const name of await listNames(directory)) {
@@ -88,18 +95,19 @@ export async function recoverPending(host: Host, directory: string, log: EventLo
         recovery.problems.push(`${directory}/${name}: not a pending event`);
         continue;
       }
-      if (entry.log.directory !== log.directory) continue;
+      if (entry.log.directory !== log.directory && !takesOthers) continue;
       if (!entry.complete && isAlive(host, entry.owner)) continue;
       const claim = `${id}.claimed-${self.boot_id.slice(0, 8)}-${self.pid}-${self.start_ticks}.json`;
       if (!(await moveIfThere(`${directory}/${name}`, `${directory}/${claim}`))) continue;
       const event = entry.complete
         ? entry.event
         : { ...entry.event, details: `${entry.event.details}; recovered after the recorder died` };
-      const wrote = await appendEvent(log, event, {
-        timeoutMs: RECOVERY_LOCK_MS,
-        unlessThere: () => true,
-        now: () => host.now(),
-      });
+      const append = (to: EventLog) =>
+        appendEvent(to, event, { timeoutMs: RECOVERY_LOCK_MS, unlessThere: () => true, now: () => host.now() });
+      const belongsHere = entry.log.directory === log.directory;
+      const wrote = await (belongsHere
+        ? append(log)
+        : appendElsewhere(host, entry.log, append).catch(() => append(log)));
       await remove(`${directory}/${claim}`);
       if (wrote) recovery.recovered.push(String(id));
     } catch (error) {
@@ -107,4 +115,14 @@ export async function recoverPending(host: Host, directory: string, log: EventLo
     }
   }
   return recovery;
+}
+
+/** Another log of this node, as long as it is there and on a disk of its own. */
+async function appendElsewhere(
+  host: Host,
+  log: EventLog,
+  append: (to: EventLog) => Promise<boolean>,
+): Promise<boolean> {
+  await assertLocal(log.directory, host.readText("/proc/self/mountinfo") ?? "");
+  return append(log);
 }

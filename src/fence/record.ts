@@ -3,6 +3,7 @@
  * Never later than the discovery deadline plus the writer's second; never a failure, but where success would be a lie
  * (the guard, SPEC 3) or, by hand, where nothing could be written.
  */
+import { resolve } from "node:path";
 import { v7 as uuidv7 } from "uuid";
 import { reasonOf } from "../core/errors.ts";
 import { bootId } from "../core/process-identity.ts";
@@ -24,8 +25,10 @@ export async function recordAction(context: AgentContext, action: EventAction, t
     action,
     target,
     ...(options.plug === undefined ? {} : { plug: options.plug }),
-    status: "initiated",
-    details: `Fence action ${action} ${byFencer ? "initiated by Pacemaker" : "requested by hand"}`,
+    status: options.refusal === undefined ? "initiated" : "refused",
+    details: `Fence action ${action} ${byFencer ? "initiated by Pacemaker" : "requested by hand"}${
+      options.refusal === undefined ? "" : `; refused: ${options.refusal}`
+    }`,
     recorderNode: host.hostname(),
     source: byFencer ? "stonith" : "manual",
     time: host.now(),
@@ -45,7 +48,7 @@ export async function recordAction(context: AgentContext, action: EventAction, t
   });
   // Everything below is loaded while the writer starts.
   let verdict: { fileName: string; text: string } | undefined;
-  if (byFencer || options.discoveryEnabled) {
+  if (options.refusal === undefined && (byFencer || options.discoveryEnabled)) {
     try {
       const { examine } = await import("./examine.ts");
       verdict = await examine(context, event, startedMs, (more) => {
@@ -69,7 +72,8 @@ export async function recordAction(context: AgentContext, action: EventAction, t
       kind: "final",
       event: encodeEvent(event),
       ...(verdict === undefined ? {} : { verdict }),
-      ...(options.debugFile === undefined ? {} : { debug: { path: options.debugFile, text: trail } }),
+      // The writer's working directory is not the caller's.
+      ...(options.debugFile === undefined ? {} : { debug: { path: resolve(options.debugFile), text: trail } }),
     },
     WRITE_WAIT_MS,
   );
@@ -83,11 +87,15 @@ function conclude(context: AgentContext, event: FenceEvent, { where, reason }: W
   const what = `${event.action} of ${escapeControl(event.target)}`;
   if (where === "spool") warn(`${what}: in the spool: ${reason}`);
   else if (where === "intent") warn(`${what}: not in the log yet, its intent is: ${reason}`);
-  else if (where !== "log") warn(`${what}: not confirmed in the log: ${reason}: ${JSON.stringify(record)}`);
+  else if (where !== "log") {
+    // Also when quiet: nowhere else may this event be.
+    context.err(`${AGENT_PROGRAM}: ${what}: not confirmed in the log: ${reason}: ${JSON.stringify(record)}\n`);
+  }
   if (event.status === "refused") {
-    warn(`${what} refused: ${event.guard?.reason}`);
+    warn(`${what} refused: ${options.refusal ?? event.guard?.reason}`);
     const node = /^[\w.-]+$/.test(event.target) ? event.target : "NODE";
-    warn(`try: pcs stonith level add 1 ${node} POWER_DEVICE RECORDER`);
+    if (event.guard?.verdict === "unsafe") warn(`try: pcs stonith level add 1 ${node} POWER_DEVICE RECORDER`);
+    else warn(`try: ${AGENT_PROGRAM} -o validate-all`);
     return 1;
   }
   if (calledByFencer(context)) return 0;

@@ -3,8 +3,9 @@
  * Runs in the writer, because each of these may hang. Output: Health, also written to /run/fencepost/health.json.
  */
 import { reasonOf } from "../core/errors.ts";
-import { ensureDirectory, freeBytes, listNames, modeOf, remove, writeWhole } from "../core/files.ts";
+import { ensureDirectory, freeBytes, listNames, modeOf, openForAppend, remove, writeWhole } from "../core/files.ts";
 import type { Host } from "../core/host.ts";
+import { assertLocal } from "../core/local-path.ts";
 import type { EventLog } from "./event-log.ts";
 import { intentsDirectory, prepareSpool, SPOOL_DIRECTORIES } from "./pending.ts";
 import { checkLocal, type Health, settle, within } from "./writer.ts";
@@ -31,6 +32,10 @@ export async function checkHealth(host: Host, log: EventLog, known: readonly str
     if (free < LOW_SPACE_BYTES) findings.push(`log directory ${log.directory}: ${free} bytes free`);
     await ensureDirectory(intentsDirectory(log));
     await tryWriting(intentsDirectory(log));
+  });
+  await works(`FENCE_LOG ${log.operationalLog}`, async () => {
+    await assertLocal(log.operationalLog, host.readText("/proc/self/mountinfo") ?? "");
+    await (await openForAppend(log.operationalLog)).handle.close();
   });
   let spoolWorks = false;
   for (const directory of SPOOL_DIRECTORIES) {

@@ -6,7 +6,7 @@
  * The log directory may hang: whatever waits for it is raced against the clock, and the spool takes the event.
  */
 import { OpsError, reasonOf } from "../core/errors.ts";
-import { ensureDirectory, openForAppend, remove, writeWhole } from "../core/files.ts";
+import { ensureDirectory, errorCode, exists, openForAppend, remove, writeWhole } from "../core/files.ts";
 import type { Host } from "../core/host.ts";
 import { assertLocal } from "../core/local-path.ts";
 import { identityOf } from "../core/process-identity.ts";
@@ -49,16 +49,12 @@ const LOG_PATIENCE_MS = 500;
 const SPOOL_PATIENCE_MS = 200;
 const LOCK_TIMEOUT_MS = 30_000;
 
-export type Settled = { ok: true } | { ok: false; reason: string; refused: boolean };
+export type Settled = { ok: true } | { ok: false; reason: string; code: string | undefined };
 
 export const settle = (work: Promise<unknown>): Promise<Settled> =>
   work.then(
     () => ({ ok: true }),
-    (error: unknown) => ({
-      ok: false,
-      reason: reasonOf(error),
-      refused: error instanceof OpsError && error.kind === "unsafe",
-    }),
+    (error: unknown) => ({ ok: false, reason: reasonOf(error), code: errorCode(error) }),
   );
 
 export async function within(host: Host, work: Promise<Settled>, ms: number): Promise<Settled | "hung"> {
@@ -125,6 +121,12 @@ export async function runWriter(
       : outcome.ok
         ? undefined
         : outcome.reason;
+  // Only where the system has just said that something is not there: looking at a disk that hangs would hang us.
+  const absent = outcome !== "hung" && !outcome.ok && outcome.code === "ENOENT";
+  const missing = absent && !(await exists(log.directory).catch(() => true));
+  const because = missing
+    ? `${log.directory}: no such directory; try: install -d -o root -g haclient -m 0750 ${log.directory}`
+    : reason;
   let where: Whereabouts = "log";
   if (reason !== undefined) {
     spooled = true;
@@ -136,18 +138,22 @@ export async function runWriter(
     where = (await spool(host, entry(event, true))) ? "spool" : (await hasIntent()) ? "intent" : "nowhere";
   }
   const text = renderFields(event);
-  const message = where === "log" ? text : `${text} RECORDED=${where} BECAUSE=${reason} EVENT=${JSON.stringify(event)}`;
+  const message =
+    where === "log" ? text : `${text} RECORDED=${where} BECAUSE=${because} EVENT=${JSON.stringify(event)}`;
   const priority = where === "log" && event.status !== "refused" ? "notice" : "warning";
   const toSyslog = () => writeSyslog(host, { tag, pid, priority, text: message }).catch(() => false);
   if (where === "nowhere" && (await toSyslog())) where = "syslog";
-  reply(reason === undefined ? { done: where } : { done: where, reason });
+  reply(because === undefined ? { done: where } : { done: where, reason: because });
 
   // The event is safe and the agent free to go; the rest has time.
-  if (where === "log") await appendOperational(log, "INFO", text, host.now()).catch(() => undefined);
+  const level = event.status === "refused" ? "WARNING" : "INFO";
+  const sayInLog = () => say(host, log, level, text);
+  if (where === "log") await sayInLog();
   if (where !== "nowhere" && where !== "syslog") await toSyslog();
   if (verdict) await saveVerdict(verdict).catch(() => undefined);
   if (debug) await appendDebug(debug).catch(() => undefined);
   if ((await logged).ok) {
+    if (where !== "log") await sayInLog();
     const name = pendingName(event);
     await earlySpool;
     await Promise.all(
@@ -164,10 +170,12 @@ export async function runWriter(
  * intent beside the log. The alerts' inbox belongs to the log that this node is configured to keep.
  */
 export async function recoverAll(host: Host, log: EventLog, { takesInbox }: { takesInbox: boolean }): Promise<void> {
+  // Only root may decide what belongs into the log.
+  if (process.getuid?.() !== 0) return;
   const places = [
     ...[...SPOOL_DIRECTORIES, intentsDirectory(log)].map((directory) => ({
       directory,
-      recover: () => recoverPending(host, directory, log),
+      recover: () => recoverPending(host, directory, log, { takesOthers: takesInbox }),
     })),
     ...(takesInbox ? [{ directory: INBOX_DIRECTORY, recover: () => mergeInbox(host, log) }] : []),
   ];
@@ -176,17 +184,23 @@ export async function recoverAll(host: Host, log: EventLog, { takesInbox }: { ta
       recovered: [],
       problems: [`${directory}: ${reasonOf(error)}`],
     }));
-    const say = (level: "INFO" | "WARNING", text: string) =>
-      appendOperational(log, level, text, host.now()).catch(() => undefined);
-    for (const id of recovered) await say("INFO", `recovered event ${id} from ${directory}`);
-    for (const problem of problems) await say("WARNING", problem);
+    for (const id of recovered) await say(host, log, "INFO", `recovered event ${id} from ${directory}`);
+    for (const problem of problems) await say(host, log, "WARNING", problem);
+  }
+}
+
+/** The operational log is for people and may lie elsewhere; without it nothing is lost, and health says so. */
+async function say(host: Host, log: EventLog, level: "INFO" | "WARNING", text: string): Promise<void> {
+  try {
+    await assertLocal(log.operationalLog, host.readText("/proc/self/mountinfo") ?? "");
+    await appendOperational(log, level, text, host.now());
+  } catch {
+    // see writer-health.ts
   }
 }
 
 export async function checkLocal(host: Host, log: EventLog): Promise<void> {
-  const mountinfo = host.readText("/proc/self/mountinfo") ?? "";
-  await assertLocal(log.directory, mountinfo);
-  if (!log.operationalLog.startsWith(`${log.directory}/`)) await assertLocal(log.operationalLog, mountinfo);
+  await assertLocal(log.directory, host.readText("/proc/self/mountinfo") ?? "");
 }
 
 function decode(line: unknown): ToWriter | undefined {

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { OpsError } from "../../src/core/errors.ts";
 import type { CommandResult } from "../../src/core/exec.ts";
 import { type Host, realHost } from "../../src/core/host.ts";
@@ -144,4 +144,35 @@ it.each(["on", "off", "reboot", "status"])("%s needs a node", async (action) => 
   const { code, err } = await ask(`action=${action}`);
   expect(code).toBe(1);
   expect(err).toMatch(/no node/);
+});
+
+describe("a typing error in a setting", () => {
+  it("does not keep a node from being fenced, and says so", async () => {
+    const { code, err } = await ask("action=on\nnodename=n\nlog_dir=relative", BY_FENCER);
+    expect(code).toBe(0);
+    expect(err).toMatch(/log_dir: 'relative' is not an absolute path; using/);
+  });
+
+  it("is told to a person before anything is written", async () => {
+    await expect(ask("action=on\nnodename=n\nlog_dir=relative")).resolves.toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^log_dir: /),
+    });
+  });
+
+  it("in the role lets nothing be vouched for, and the event says why", async () => {
+    const { code, err } = await ask("action=off\nnodename=n\nrole=judge", BY_FENCER);
+    expect(code).toBe(1);
+    expect(err).toContain('"status":"refused"');
+    expect(err).toContain("role 'judge' is not known");
+  });
+});
+
+it("keeps a hostile node name on one line of stderr", async () => {
+  const { err } = await ask("action=off\nnodename=x\u001b[31m", BY_FENCER);
+  expect(err).not.toContain("\u001b");
+});
+
+it("says the whole event even when it is to be quiet and nothing could be written", async () => {
+  expect((await ask("action=on\nnodename=n\nquiet=1", BY_FENCER)).err).toContain('"target_node":"n"');
 });

@@ -14,7 +14,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { appendEvent, DETAILED, type EventLog, findEvents, READABLE } from "../../src/fence/event-log.ts";
+import {
+  appendEvent,
+  appendOperational,
+  DETAILED,
+  type EventLog,
+  findEvents,
+  READABLE,
+} from "../../src/fence/event-log.ts";
 import { type EncodedEvent, renderReadable } from "../../src/records/fence-event.ts";
 
 let log: EventLog;
@@ -88,7 +95,53 @@ it("finds an event however many came after it", async () => {
   );
   appendFileSync(path(DETAILED), `${later.join("\n")}\n`);
   const id = String(event(1).event_id);
-  expect(await findEvents(log, new Map([[id, NOW.getTime()]]))).toEqual(new Set([id]));
+  expect(await findEvents(log, new Map([[id, NOW.getTime()]]), NOW)).toEqual(new Map([[id, lines(DETAILED)[0]]]));
+});
+
+it("finds an event of a clock that was days ahead", async () => {
+  const ahead = { ...event(1), time_ms: NOW.getTime() + 30 * 86_400_000 };
+  const options = { timeoutMs: 5_000, unlessThere: () => true, now: () => NOW };
+  expect(await appendEvent(log, ahead, options)).toBe(true);
+  await append(2);
+  expect(await appendEvent(log, ahead, options)).toBe(false);
+});
+
+it("goes on from the newest rotated log, whatever rotation calls it", async () => {
+  await append(1, { now: new Date(NOW.getTime() + 1_000) });
+  renameSync(path(DETAILED), path(`${DETAILED}-20260102`));
+  await append(2);
+  expect(records()[0]?.recorded_ms).toBe(NOW.getTime() + 1_000);
+});
+
+it("is not stopped by a directory or a link that has a log's name", async () => {
+  mkdirSync(path(`${DETAILED}.old`));
+  symlinkSync("/dev/null", path(`${DETAILED}.9`));
+  expect(await append(1, { unlessThere: true })).toBe(true);
+});
+
+it("puts back the readable line of an event whose record alone survived", async () => {
+  await append(1);
+  await append(2);
+  const line = lines(READABLE)[0];
+  writeFileSync(path(READABLE), `${lines(READABLE)[1]}\n`);
+  expect(await append(1, { unlessThere: true })).toBe(false);
+  expect(lines(READABLE)).toContain(line);
+  expect(await append(1, { unlessThere: true })).toBe(false);
+  expect(lines(READABLE)).toHaveLength(2);
+});
+
+it("leaves both logs alone when what was recorded already says more than what is left of the event", async () => {
+  await append(1);
+  const left = { ...event(1), details: "Fence action off initiated by Pacemaker; recovered after the recorder died" };
+  expect(await appendEvent(log, left, { timeoutMs: 5_000, unlessThere: () => true, now: () => NOW })).toBe(false);
+  expect(lines(READABLE)).toEqual(records().map(renderReadable));
+});
+
+it("keeps the operational log's lines whole, whatever they hold", async () => {
+  await appendOperational(log, "WARNING", "a\n[2026] [INFO] forged \u001b[31m", NOW);
+  expect(readFileSync(log.operationalLog, "utf8")).toMatch(
+    /^\[[-0-9: ]+\] \[WARNING\] a\\n\[2026\] \[INFO\] forged \\u001b\[31m\n$/,
+  );
 });
 
 it("does not say that an event is missing where it could not look", async () => {

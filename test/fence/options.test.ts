@@ -109,14 +109,39 @@ it("says `Unrecognised action` for one it does not know, in one line whatever it
   expect(() => fromStdin("action=ex\u0007plode", "plug=a")).toThrow("Unrecognised action 'ex\\u0007plode'");
 });
 
-it("does not take a role it does not have", () => {
-  expect(() => fromStdin("plug=a", "role=judge")).toThrow(/role/);
+it("vouches for nothing in a role it does not have", () => {
+  expect(fromStdin("plug=a", "role=judge")).toMatchObject({ role: "record", refusal: "role 'judge' is not known" });
+  expect(fromStdin("plug=a", "role=record").refusal).toBeUndefined();
 });
 
 it("does not let a typing error in a tuning option keep a node from being fenced", () => {
   const options = fromStdin("plug=a", "discovery_timeout=soon", "verbose_level=many");
   expect(options).toMatchObject({ discoveryTimeoutMs: 5_000, verboseLevel: 0 });
   expect(options.warnings).toHaveLength(2);
+});
+
+it.each([
+  ["log_dir=relative", "/var/log/gfs2-fencing"],
+  ["log_dir=/a//b/./c/../", "/a/b"],
+  ["log_dir=/", "/"],
+])("takes %s for %s", (line, logDir) => {
+  const options = fromStdin("plug=a", line);
+  expect(options.logDir).toBe(logDir);
+  expect(options.invalid).toHaveLength(line.includes("relative") ? 1 : 0);
+});
+
+it.each(["relative.log", "/x/fence-events-detailed.jsonl", "/x/fence-events-readable.log", "/x/.append.lock"])(
+  "does not take %s for the operational log",
+  (path) => {
+    const options = resolveOptions(parseStdin("plug=a\nlog_dir=/x"), { FENCE_LOG: path }, noFile);
+    expect(options).toMatchObject({ fenceLog: "/x/fence-events.log", invalid: [expect.stringContaining("FENCE_LOG")] });
+  },
+);
+
+it("knows the log directory that this node is configured to have", () => {
+  const file = () => "LOG_DIR=/srv/log/";
+  expect(resolveOptions(parseStdin("plug=a"), {}, file).logDirIsConfigured).toBe(true);
+  expect(resolveOptions(parseStdin("plug=a\nlog_dir=/tmp/x"), {}, file).logDirIsConfigured).toBe(false);
 });
 
 it("prefers options to the environment, the environment to the file, the file to the default", () => {
@@ -153,12 +178,16 @@ it("warns when a configuration file that was named is not there or cannot be rea
   expect(resolveOptions(parseStdin("plug=a"), {}, unreadable).warnings[0]).toMatch(/EACCES/);
 });
 
-it("reads a configuration with spaces, quotes and lines that are none", () => {
-  expect(parseConfig('A = 1\n B="two words"\nnot a setting\n=x\nC=\'q"\'\n')).toEqual(
-    new Map([
-      ["A", "1"],
-      ["B", "two words"],
-      ["C", 'q"'],
+it("reads a configuration with spaces, quotes, comments and a byte order mark, and names what means nothing", () => {
+  const text =
+    '\ufeffLOG_DIR = /a\r\n FENCE_LOG="/two words" # why\nKUBECTL_CMD=\'q"\'\nKUBECONFIG=/x#y # z\n# comment\nnot a setting\nLOGDIR=/b\n';
+  expect(parseConfig(text)).toEqual({
+    settings: new Map([
+      ["LOG_DIR", "/a"],
+      ["FENCE_LOG", "/two words"],
+      ["KUBECTL_CMD", 'q"'],
+      ["KUBECONFIG", "/x#y"],
     ]),
-  );
+    strange: ["not a setting", "LOGDIR"],
+  });
 });

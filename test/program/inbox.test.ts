@@ -83,6 +83,9 @@ liveDescribe("the inbox", ["root", "namespaces", "overlayfs", "nsenter", "execut
         echo '${outcome(9, { status: "initiated" })}' >status.json
         echo '${outcome(9, { event_id: "../../x" })}' >path.json
         echo '${outcome(3)}' >.hidden.json`);
+    lab.sh(
+      `cd ${INBOX}; echo x >"$(printf '\\n[2026-01-01] [INFO] forged.json')"; echo x >"$(printf 'a%.0s' $(seq 230)).json"`,
+    );
     put(lab, "good.json", outcome(4));
     const started = performance.now();
     await fence(lab, "first");
@@ -95,5 +98,6 @@ liveDescribe("the inbox", ["root", "namespaces", "overlayfs", "nsenter", "execut
     for (const name of planted) expect(warnings().filter((line) => line.includes(`/${name}.json`))).toHaveLength(1);
     await fence(lab, "second");
     expect(warnings()).toHaveLength(planted.length);
+    expect(lab.sh(`cat ${lab.logDir}/fence-events.log`)).not.toContain("forged");
   });
 });
