@@ -2,6 +2,8 @@
  * The name it was called by → program → exit code. The only reader of argv, stdin and the environment, the only
  * printer of errors.
  */
+
+import type { AnalyzeContext } from "./analyze/context.ts";
 import { EXIT_CODES, OpsError } from "./core/errors.ts";
 import type { Argv } from "./core/exec.ts";
 import type { Host } from "./core/host.ts";
@@ -48,6 +50,29 @@ async function* stdinLines(): AsyncGenerator<string> {
 
 const loadHost = async (): Promise<Host> => (await import("./core/host.ts")).realHost;
 
+/** Wide enough for any table, narrow enough to read: where nobody tells how wide the reader's screen is. */
+const PIPED_COLUMNS = 200;
+
+async function analyzeContext(): Promise<AnalyzeContext> {
+  const { isatty } = await import("node:tty");
+  const { writeAll } = await import("./core/streams.ts");
+  const isTerminal = isatty(1);
+  const told = Number(process.env.COLUMNS);
+  return {
+    host: await loadHost(),
+    env: process.env,
+    out: (text) => writeAll(1, text),
+    err,
+    stdin: () => Bun.stdin.stream(),
+    self,
+    terminal: {
+      columns: (isTerminal ? process.stdout.columns : undefined) || told || (isTerminal ? 80 : PIPED_COLUMNS),
+      colour: isTerminal && !process.env.NO_COLOR && process.env.TERM !== "dumb",
+      isTerminal,
+    },
+  };
+}
+
 async function run(personality: Personality): Promise<number> {
   switch (personality) {
     case "fence": {
@@ -59,9 +84,13 @@ async function run(personality: Personality): Promise<number> {
       await runWriter(await loadHost(), stdinLines(), (message) => out(JSON.stringify(message)));
       return 0;
     }
+    case "analyze": {
+      const { runAnalyze } = await import("./analyze/cli.ts");
+      return runAnalyze(await analyzeContext(), words, "fencepost-analyze");
+    }
     case "cli": {
       const { runCli } = await import("./cli.ts");
-      return runCli(words, out);
+      return runCli(words, out, analyzeContext);
     }
     default:
       return personality satisfies never;
@@ -69,6 +98,8 @@ async function run(personality: Personality): Promise<number> {
 }
 
 function report(error: unknown, personality: Personality): number {
+  // A closed pipe (core/streams.ts) ends the program quietly.
+  if (error instanceof Error && error.name === "ClosedPipe") return 0;
   const known = error instanceof OpsError ? error : undefined;
   const text = known?.message ?? `a bug in fencepost: ${error instanceof Error ? error.stack : String(error)}`;
   err(`${known ? escapeControl(text) : text}${known?.hint === undefined ? "" : `\ntry: ${known.hint}`}`);

@@ -1,7 +1,7 @@
 /**
  * Program name → who is called. One executable answers to several names; only what runs is loaded.
  */
-export type Personality = "fence" | "writer" | "cli";
+export type Personality = "fence" | "writer" | "analyze" | "cli";
 
 /** The name decides, whatever the words after it are. */
 export function personalityOf(argv0: string): Personality {
@@ -10,6 +10,8 @@ export function personalityOf(argv0: string): Personality {
       return "fence";
     case "fencepost-event-writer":
       return "writer";
+    case "fencepost-analyze":
+      return "analyze";
     default:
       return "cli";
   }

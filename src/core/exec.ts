@@ -6,7 +6,7 @@
  * SIGTERM, not by leaving a daemon on its pipes, not by flooding stdout.
  */
 import { readFileSync } from "node:fs";
-import { reasonOf } from "./errors.ts";
+import { OpsError, reasonOf } from "./errors.ts";
 import { lastWords } from "./text.ts";
 
 export type Argv = readonly [file: string, ...args: string[]];
@@ -305,4 +305,37 @@ export async function runOnDescriptor(argv: Argv, fd: number, timeoutMs: number)
   } catch {
     return undefined; // not installed, or no more processes
   }
+}
+
+export type Reading = {
+  chunks: AsyncIterable<Uint8Array>;
+  /** When the chunks have ended: why they are not all there was; undefined when they are. */
+  failure: Promise<string | undefined>;
+  stop: () => void;
+};
+
+/**
+ * Starts a command whose output is too big to hold, such as a decompressor: its stdout as it comes, as fast as it is
+ * taken. Errors: OpsError missing-tool.
+ */
+export function startReading(argv: Argv): Reading {
+  let child: Bun.Subprocess<"ignore", "pipe", "pipe">;
+  try {
+    child = Bun.spawn([...argv], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { ...process.env, LC_ALL: "C", LANGUAGE: "" },
+    });
+  } catch (error) {
+    throw new OpsError("missing-tool", `${argv[0]}: not started: ${reasonOf(error)}`, { cause: error });
+  }
+  const words = textFrom(child.stderr.getReader(), 64 * 1024, () => child.kill("SIGKILL"));
+  return {
+    chunks: child.stdout,
+    failure: Promise.all([child.exited, words]).then(([code, stderr]) =>
+      code === 0 ? undefined : `${argv[0]}: exit ${code}: ${lastWords(stderr)}`,
+    ),
+    stop: () => child.kill("SIGKILL"),
+  };
 }

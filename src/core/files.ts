@@ -4,9 +4,19 @@
  * Errors: the system's (`code` ENOSPC, EROFS, …), or OpsError unsafe for a file that is not what it must be.
  */
 import { constants, type Stats } from "node:fs";
-import { type FileHandle, lstat, mkdir, open, readdir, rename, statfs, unlink } from "node:fs/promises";
-import { dirname } from "node:path";
-import { OpsError } from "./errors.ts";
+import {
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  stat as statFollowing,
+  statfs,
+  unlink,
+} from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import { OpsError, reasonOf } from "./errors.ts";
 
 export type { FileHandle } from "node:fs/promises";
 
@@ -70,6 +80,14 @@ export const openForUpdate = async (path: string): Promise<FileHandle> =>
 export const openForReading = async (path: string): Promise<FileHandle | undefined> =>
   (await orUndefined(openRegular(path, O_RDONLY)))?.handle;
 
+/** For reading a log that grows, links followed; undefined when it is not there. */
+export const openToFollow = async (path: string): Promise<FileHandle | undefined> =>
+  orUndefined(open(path, O_RDONLY | O_NONBLOCK));
+
+/** When what a path leads to was last changed, links followed; undefined when it leads nowhere. */
+export const modifiedMsOf = async (path: string): Promise<number | undefined> =>
+  (await orUndefined(statFollowing(path)))?.mtimeMs;
+
 /** A small regular file's text; undefined when it is not there. */
 export async function readWhole(path: string, maxBytes: number): Promise<string | undefined> {
   const handle = await openForReading(path);
@@ -105,11 +123,17 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /** The whole file or none of it, on disk when this returns: temporary file, fsync, rename, fsync of the directory. */
-export async function writeWhole(directory: string, name: string, text: string, mode = FILE_MODE): Promise<void> {
+export async function writeWhole(
+  directory: string,
+  name: string,
+  content: string | AsyncIterable<string>,
+  mode = FILE_MODE,
+): Promise<void> {
   const temporary = `${directory}/.${name}.${process.pid}.tmp`;
   const handle = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   try {
-    await handle.writeFile(text);
+    if (typeof content === "string") await handle.writeFile(content);
+    else for await (const part of content) await handle.appendFile(part);
     await handle.sync();
   } catch (error) {
     await handle.close();
@@ -119,6 +143,26 @@ export async function writeWhole(directory: string, name: string, text: string, 
   await handle.close();
   await rename(temporary, `${directory}/${name}`);
   await syncDirectory(directory);
+}
+
+/**
+ * A file that the user named for an answer: replaced as a whole, or left as it was. A link, a device or a directory of that
+ * name is refused: replacing /dev/null would be worse than not writing.
+ * Errors: OpsError unsafe, io; what `content` throws comes through.
+ */
+export async function writeAnswer(path: string, content: string | AsyncIterable<string>): Promise<void> {
+  const failed = (error: unknown): never => {
+    if (errorCode(error) === undefined) throw error;
+    throw new OpsError("io", `${path}: cannot be written: ${reasonOf(error)}`, {
+      cause: error,
+      hint: `ls -ld ${dirname(path)}`,
+    });
+  };
+  const there = await orUndefined(lstat(path)).catch(failed);
+  if (there && !there.isFile()) {
+    throw new OpsError("unsafe", `${path}: not written: that name is no regular file`, { hint: `ls -ld ${path}` });
+  }
+  await writeWhole(dirname(path), basename(path), content).catch(failed);
 }
 
 /** Makes a directory of our own below one that exists; a link or anything else in its place is refused. */

@@ -50,6 +50,7 @@ export const REQUIREMENTS = {
   logger: command("logger", "bsdutils"),
   openssl: command("openssl", "openssl"),
   rsyslogd: command("rsyslogd", "rsyslog"),
+  chromium: command("chromium", "chromium"),
 } as const satisfies Record<string, Requirement>;
 
 export type Need = keyof typeof REQUIREMENTS;

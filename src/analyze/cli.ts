@@ -1,0 +1,235 @@
+/**
+ * `fencepost analyze SUBCOMMAND [FILE…]`, also called as `fencepost-analyze`: words → options → the subcommand's module.
+ * Errors: OpsError usage for words that are not understood.
+ */
+import yargs, { type Argv, type Options } from "yargs";
+import { OpsError } from "../core/errors.ts";
+import type { AnalyzeArgs, AnalyzeCommand } from "./command.ts";
+import type { AnalyzeContext } from "./context.ts";
+import { type FilterWords, parseFilters } from "./filter.ts";
+
+type Listed = { name: string; describe: string; load: () => Promise<AnalyzeCommand> };
+
+const COMMANDS: readonly Listed[] = [
+  {
+    name: "events",
+    describe: "show the events that match",
+    load: async () => (await import("./commands/events.ts")).events,
+  },
+  {
+    name: "count",
+    describe: "count events by one field or several",
+    load: async () => (await import("./commands/count.ts")).count,
+  },
+  {
+    name: "nodes",
+    describe: "every node that was fenced: how often, when last",
+    load: async () => (await import("./commands/nodes.ts")).nodes,
+  },
+  {
+    name: "filesystems",
+    describe: "every GFS2 filesystem that fences touched",
+    load: async () => (await import("./commands/filesystems.ts")).filesystems,
+  },
+  {
+    name: "timeline",
+    describe: "events by hour, day, week or month, with bars",
+    load: async () => (await import("./commands/timeline.ts")).timeline,
+  },
+  {
+    name: "report",
+    describe: "one HTML page with pictures and every incident",
+    load: async () => (await import("./commands/report.ts")).report,
+  },
+  {
+    name: "export",
+    describe: "events as csv, json, ndjson or for a search engine",
+    load: async () => (await import("./commands/export.ts")).exportCommand,
+  },
+  {
+    name: "incidents",
+    describe: "one line a fence: its lines and its outcome joined",
+    load: async () => (await import("./commands/incidents.ts")).incidents,
+  },
+  {
+    name: "why",
+    describe: "one page about a fence: cause, devices, result, GFS2",
+    load: async () => (await import("./commands/why.ts")).why,
+  },
+  {
+    name: "patterns",
+    describe: "flapping nodes, storms, mutual fencing, slow devices",
+    load: async () => (await import("./commands/patterns.ts")).patterns,
+  },
+  {
+    name: "tail",
+    describe: "follow the log, through rotation and truncation",
+    load: async () => (await import("./commands/tail.ts")).tail,
+  },
+  {
+    name: "verify",
+    describe: "is the record whole?",
+    load: async () => (await import("./commands/verify.ts")).verify,
+  },
+  {
+    name: "reconcile",
+    describe: "the record against Pacemaker's fencing history",
+    load: async () => (await import("./commands/reconcile.ts")).reconcile,
+  },
+];
+
+const FILTER_OPTIONS = {
+  node: { describe: "target node; exact or a glob, in any case", type: "string" },
+  action: { describe: "on, off or reboot", type: "string" },
+  status: { describe: "initiated, refused, succeeded, failed", type: "string" },
+  fs: { describe: "GFS2 filesystem; exact or a glob; or none, unknown, disabled", type: "string" },
+  recorder: { describe: "node whose recorder wrote it", type: "string" },
+  source: { describe: "stonith, alert, reconcile, manual, original, readable", type: "string" },
+  since: { describe: "90m, 2h, yesterday, 2025-01-10, 2025-01-10T14:00, epoch", type: "string" },
+  until: { describe: "the same; a day or second named is included", type: "string" },
+  grep: { describe: "regular expression that the line must match", type: "string" },
+  limit: { describe: "at most so many events", type: "number" },
+  reverse: { describe: "newest first", type: "boolean" },
+} as const satisfies Record<string, Options>;
+
+const COMMON_OPTIONS = {
+  json: { describe: "print JSON for programs", type: "boolean", default: false },
+  strict: { describe: "lines that are no events are an error", type: "boolean", default: false },
+} as const satisfies Record<string, Options>;
+
+const INPUT =
+  "FILE: logs, directories, globs, compressed or rotated, - for stdin; without any the recorder's log directory\n" +
+  "      ($LOG_DIR, /var/log/gfs2-fencing) with what waits in its spool.";
+const EXIT_CODES_HELP =
+  "Exit: 0 done · 64 wrong words · 65 no such log, or bad lines with --strict · 69 a tool is missing · " +
+  "74 a file cannot be read";
+
+/** `called` is how the user writes our name: `fencepost analyze` or `fencepost-analyze`. */
+export async function runAnalyze(context: AnalyzeContext, words: readonly string[], called: string): Promise<number> {
+  const [word] = words;
+  if (word === undefined || word === "--help" || word === "-h" || word === "help") {
+    await context.out(`${await helpForAll(context, called)}\n`);
+    return 0;
+  }
+  const listed = COMMANDS.find(({ name }) => name === word);
+  if (!listed) {
+    throw new OpsError("usage", `${called}: unknown subcommand '${word.slice(0, 100)}'`, { hint: `${called} --help` });
+  }
+  const command = await listed.load();
+  const name = `${called} ${listed.name}`;
+  const parser = parserFor(command, name, called, context);
+  // A required word is not asked for when help is.
+  const end = words.indexOf("--");
+  if (words.slice(1, end === -1 ? undefined : end).some((given) => given === "--help" || given === "-h")) {
+    await context.out(`${await parser.getHelp()}\n`);
+    return 0;
+  }
+  const parsed = await parser.parseAsync(words.slice(1).map((given) => (given === "-" ? STDIN_WORD : given)));
+  const argv = Object.fromEntries(Object.entries(parsed).map(([key, value]) => [key, withStdin(value)]));
+  if (argv.help === true) {
+    await context.out(`${await parser.getHelp()}\n`);
+    return 0;
+  }
+  return (await command.run(context, await argsFrom(argv, context))) ?? 0;
+}
+
+/** yargs 18 drops a lone `-` from the positionals, so it travels under another name. */
+const STDIN_WORD = "\u0000-";
+
+function withStdin(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withStdin);
+  return value === STDIN_WORD ? "-" : value;
+}
+
+function plainParser(context: AnalyzeContext, name: string): Argv {
+  return yargs()
+    .scriptName(name)
+    .locale("en")
+    .version(false)
+    .help(false)
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .wrap(Math.max(60, Math.min(120, context.terminal.columns)))
+    .parserConfiguration({ "camel-case-expansion": false, "dot-notation": false, "parse-numbers": false })
+    .option("help", { alias: "h", type: "boolean", describe: "show this help" })
+    .fail((message, error) => {
+      if (error instanceof OpsError) throw error;
+      throw new OpsError("usage", `${name}: ${message ?? String(error)}`, { hint: `${name} --help` });
+    });
+}
+
+async function helpForAll(context: AnalyzeContext, called: string): Promise<string> {
+  let parser = plainParser(context, called).usage(
+    `${called} SUBCOMMAND [FILE…]\n\nAnswers questions about recorded fence events.`,
+  );
+  for (const { name, describe } of COMMANDS) parser = parser.command(name, describe);
+  return parser
+    .example(`${called} events --node compute-node-3 --since 2h`, "what happened to a node")
+    .example(`${called} count --by action`, "how often each action")
+    .example(`${called} SUBCOMMAND --help`, "options and examples of one")
+    .epilog(`${INPUT}\n${EXIT_CODES_HELP}`)
+    .getHelp();
+}
+
+function parserFor(command: AnalyzeCommand, name: string, called: string, context: AnalyzeContext): Argv {
+  const filterNames = Object.keys(FILTER_OPTIONS);
+  const [, ...positionals] = command.command.split(" ");
+  const words = positionals
+    .join(" ")
+    .replace("[files..]", "[FILE…]")
+    .replace(/<([\w-]+)>/g, (_, word: string) => word.toUpperCase());
+  let parser = plainParser(context, name)
+    .usage(`${name}${words === "" ? "" : ` ${words}`}\n\n${command.describe}`)
+    .command(["$0", ...positionals].join(" "), false, (inner) => {
+      let result = inner;
+      for (const [positional, options] of Object.entries(command.positionals ?? {})) {
+        result = result.positional(positional, { type: "string", ...options });
+      }
+      return positionals.includes("[files..]")
+        ? result.positional("files", { type: "string", array: true, default: [] }).hide("files")
+        : result;
+    })
+    .options({ ...(command.options ?? {}) })
+    .options(FILTER_OPTIONS)
+    .options(COMMON_OPTIONS)
+    .group(filterNames, "Which events:")
+    .strict();
+  for (const [line, what] of command.examples) parser = parser.example(`${called} ${line}`, what);
+  return parser.epilog(`${INPUT}\n${EXIT_CODES_HELP}`);
+}
+
+/** One value, several of the option, or several in one with commas between (not those of a glob's braces). */
+function listOf(value: unknown): string[] {
+  const values = value === undefined ? [] : Array.isArray(value) ? value : [value];
+  return values.flatMap((one) => String(one).match(/(?:\{[^}]*\}|[^,{]|\{)+/g) ?? []);
+}
+
+/** Where an option was given twice the last one counts. */
+function lastOf(value: unknown): string | undefined {
+  const last: unknown = Array.isArray(value) ? value.at(-1) : value;
+  return last === undefined ? undefined : String(last);
+}
+
+async function argsFrom(argv: Readonly<Record<string, unknown>>, context: AnalyzeContext): Promise<AnalyzeArgs> {
+  const limit = lastOf(argv.limit);
+  const words: FilterWords = {
+    node: listOf(argv.node),
+    action: listOf(argv.action),
+    status: listOf(argv.status),
+    fs: listOf(argv.fs),
+    recorder: listOf(argv.recorder),
+    source: listOf(argv.source),
+    since: lastOf(argv.since),
+    until: lastOf(argv.until),
+    grep: lastOf(argv.grep),
+    limit: limit === undefined ? undefined : Number(limit),
+    reverse: argv.reverse === true,
+  };
+  return {
+    files: Array.isArray(argv.files) ? argv.files.map(String) : [],
+    json: argv.json === true,
+    strict: argv.strict === true,
+    filters: await parseFilters(words, context.host.now()),
+    own: argv,
+  };
+}

@@ -1,0 +1,44 @@
+/**
+ * What a subcommand is: a module of `commands/`, loaded only when it is called. `cli.ts` lists them.
+ */
+import type { Options, PositionalOptions } from "yargs";
+import { reportBadLines } from "./bad-lines.ts";
+import type { AnalyzeContext } from "./context.ts";
+import type { Filters } from "./filter.ts";
+import { type Logs, openLogs } from "./read.ts";
+
+export type AnalyzeArgs = {
+  /** The FILE arguments. */
+  files: readonly string[];
+  json: boolean;
+  /** Bad lines are an error. */
+  strict: boolean;
+  /** From the filter options that every subcommand has. */
+  filters: Filters;
+  /** The subcommand's own options and positionals, under their names in kebab-case. */
+  own: Readonly<Record<string, unknown>>;
+};
+
+export type AnalyzeCommand = {
+  /** Positionals in yargs' form, `[files..]` last where it has them: `why <node> [files..]`. */
+  command: string;
+  describe: string;
+  /** Its own options; the filters, --json, --strict and --help are there already. */
+  options?: Readonly<Record<string, Options>>;
+  positionals?: Readonly<Record<string, PositionalOptions>>;
+  examples: readonly (readonly [command: string, what: string])[];
+  /** The exit code, 0 when nothing is returned. */
+  run: (context: AnalyzeContext, args: AnalyzeArgs) => Promise<number | undefined>;
+};
+
+/** Opens the logs that were asked for, lets `work` read them, and says at the end which lines were no events. */
+export async function withLogs<T>(
+  context: AnalyzeContext,
+  args: AnalyzeArgs,
+  work: (logs: Logs) => Promise<T>,
+): Promise<T> {
+  const logs = await openLogs(context, args.files, args.filters);
+  const result = await work(logs);
+  reportBadLines(logs.bad, { strict: args.strict, err: context.err });
+  return result;
+}

@@ -1,0 +1,59 @@
+/**
+ * `events`: the events that match, as recorded (--json: the lines as they stand in the log) or as a table.
+ */
+import type { AnalyzeCommand } from "../command.ts";
+import { withLogs } from "../command.ts";
+import type { AnalyzedEvent } from "../event.ts";
+import { readBatches } from "../read.ts";
+import { type Column, fitColumns, paintFor, renderTable, showFilesystems, showTime } from "../table.ts";
+
+export const events: AnalyzeCommand = {
+  command: "events [files..]",
+  describe: "Shows the events that match, oldest first. --json prints each as it was recorded, one a line.",
+  examples: [
+    ["events --node compute-node-3", "all events of one node"],
+    ["events --since yesterday --action off", "what was switched off"],
+    ["events --fs unknown --json | jq .discovery", "events whose GFS2 context nobody could tell"],
+    ["events --reverse --limit 10", "the last ten"],
+  ],
+  async run(context, args) {
+    await withLogs(context, args, async (logs) => {
+      const table = args.json ? undefined : textTable(context.terminal);
+      for await (const batch of readBatches(logs, { lineNumbers: false })) {
+        await context.out(table ? table(batch) : batch.map(jsonLine).join(""));
+      }
+    });
+    return 0;
+  },
+};
+
+/** The line as it was written; one of the readable log as the record it stands for. */
+const jsonLine = ({ raw, record }: AnalyzedEvent): string => `${raw.startsWith("{") ? raw : JSON.stringify(record)}\n`;
+
+function textTable(terminal: Parameters<typeof paintFor>[0]): (batch: readonly AnalyzedEvent[]) => string {
+  const paint = paintFor(terminal);
+  const status = (text: string) =>
+    text.startsWith("refused") || text.startsWith("failed") ? paint.red(text) : paint.green(text);
+  const columns: Column[] = [
+    { title: "TIME" },
+    { title: "ACTION" },
+    { title: "NODE", flexible: true },
+    { title: "STATUS", paint: status },
+    { title: "GFS2", flexible: true },
+    { title: "RECORDER", flexible: true },
+  ];
+  let widths: number[] | undefined;
+  return (batch) => {
+    const rows = batch.map((event) => [
+      showTime(event.timeMs),
+      event.action,
+      event.target,
+      event.status,
+      showFilesystems(event),
+      event.recorder,
+    ]);
+    const title = widths === undefined;
+    widths ??= fitColumns(columns, rows, terminal.columns);
+    return renderTable(columns, rows, { terminal, title, widths });
+  };
+}

@@ -1,0 +1,57 @@
+/** `fencepost analyze export`: the events for another program: spreadsheet, script, search engine. */
+import { OpsError } from "../../core/errors.ts";
+import { writeAnswer } from "../../core/files.ts";
+import { type AnalyzeCommand, withLogs } from "../command.ts";
+import { DEFAULT_INDEX, EXPORT_FORMATS, type ExportFormat, exportEvents } from "../export.ts";
+import { readBatches } from "../read.ts";
+import { showNumber } from "../table.ts";
+
+const isFormat = (word: unknown): word is ExportFormat => EXPORT_FORMATS.some((format) => format === word);
+
+export const exportCommand: AnalyzeCommand = {
+  command: "export [files..]",
+  describe:
+    "Writes the events that match for other programs.\n" +
+    "csv: one event a line; a cell that a spreadsheet would take for a formula gets a ' before it.\n" +
+    "ndjson, json: what was recorded, every key untouched. elastic-bulk: for POST /_bulk of Elasticsearch and OpenSearch; " +
+    "importing it again changes nothing.",
+  options: {
+    format: { alias: "f", describe: "what to write; with --json it is json", choices: EXPORT_FORMATS },
+    output: { alias: "o", describe: "file to write, whole or not at all; - is stdout", type: "string", default: "-" },
+    outcomes: { describe: "what became of the fences, instead of the recorders' events", type: "boolean" },
+    index: { describe: "index that elastic-bulk names", type: "string", default: DEFAULT_INDEX },
+  },
+  examples: [
+    ["export --format csv --since 30d -o fences.csv", "for a spreadsheet"],
+    [
+      "export -f elastic-bulk | curl -sH 'Content-Type: application/x-ndjson' --data-binary @- URL/_bulk",
+      "to a search engine",
+    ],
+    ["export -f ndjson --node compute-node-3 | jq .details", "for a script"],
+  ],
+  run: async (context, args) => {
+    const { own } = args;
+    const format = own.format ?? (args.json ? "json" : undefined);
+    if (!isFormat(format)) {
+      throw new OpsError("usage", `export: --format is needed: ${EXPORT_FORMATS.join(", ")}`, {
+        hint: "fencepost analyze export --format csv",
+      });
+    }
+    const output = String(own.output);
+    if (output === "") throw new OpsError("usage", "export: --output: no file named");
+    let count = 0;
+    await withLogs(context, args, async (logs) => {
+      const counted = async function* () {
+        for await (const batch of readBatches(logs, { stream: own.outcomes === true ? "outcomes" : "events" })) {
+          count += batch.length;
+          yield batch;
+        }
+      };
+      const text = exportEvents(counted(), { format, index: String(own.index) });
+      if (output === "-") for await (const part of text) await context.out(part);
+      else await writeAnswer(output, text);
+    });
+    if (output !== "-") context.err(`${output}: ${showNumber(count)} ${count === 1 ? "event" : "events"}`);
+    return 0;
+  },
+};

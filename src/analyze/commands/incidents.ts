@@ -1,0 +1,193 @@
+/**
+ * `incidents`: one line a fence, whatever it was recorded as. --json: one object a line (incident-record.ts).
+ * With --history the fences that Pacemaker knows of and nobody recorded stand among them.
+ */
+import { OpsError } from "../../core/errors.ts";
+import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
+import type { AnalyzeContext } from "../context.ts";
+import { matchesName, NO_FILTERS } from "../filter.ts";
+import { incidentRecord } from "../incident-record.ts";
+import { type Incident, LONGEST_FENCE_MS } from "../incidents.ts";
+import { readHistory } from "../logs/sources.ts";
+import type { Logs } from "../read.ts";
+import { inTime, readIncidentBatches } from "../read-incidents.ts";
+import { type ReconciledFence, reconcile } from "../reconcile.ts";
+import { formatDuration } from "../report/words.ts";
+import { type Column, fitColumns, paintFor, renderTable, showFilesystems, showTime } from "../table.ts";
+
+/** Narrower than this who recorded it is left out: the times and names need the room. */
+const WIDE = 100;
+
+export const incidents: AnalyzeCommand = {
+  command: "incidents [files..]",
+  describe: [
+    "Shows one line for each fence: off and on of one reboot, the lines of several recorders and the outcome that an alert reported are joined.",
+    "An `on` joins the `off` of its node at most 10 min before it; lines of one action by several recorders join within 60 s; a second `initiated` line of one recorder is a new fence; two `refused` lines are one attempt; an outcome takes the lines before its completion (5 s allowed for clocks). TOOK is known only from an outcome.",
+  ].join("\n\n"),
+  options: {
+    history: {
+      describe:
+        "add fences that Pacemaker knows of: `live`, or a FILE of stonith_admin --history '*' --verbose --output-as=xml",
+      type: "string",
+    },
+  },
+  examples: [
+    ["incidents --since yesterday", "the fences since yesterday"],
+    ["incidents --node 'compute-*' --reverse --limit 5", "the last five of some nodes"],
+    ["incidents --history live", "with those that nobody recorded"],
+    ["incidents --json | jq -r .target_node | sort | uniq -c", "fences, not lines, by node"],
+  ],
+  async run(context, args) {
+    await withLogs(context, args, async (logs) => {
+      const known = await historyFor(context, args, logs);
+      const show = args.json ? jsonLines : textTable(context);
+      for await (const batch of withHistory(readIncidentBatches(logs), known, args)) await context.out(show(batch));
+    });
+    return 0;
+  },
+};
+
+const jsonLines = (batch: readonly Incident[]): string =>
+  batch.map((incident) => `${JSON.stringify(incidentRecord(incident))}\n`).join("");
+
+function textTable({ terminal }: AnalyzeContext): (batch: readonly Incident[]) => string {
+  const paint = paintFor(terminal);
+  const result = (text: string) => {
+    if (text.startsWith("succ")) return paint.green(text);
+    return text.startsWith("fail") || text.startsWith("refu") ? paint.red(text) : text;
+  };
+  const isWide = terminal.columns >= WIDE;
+  const columns: Column[] = [
+    { title: "STARTED" },
+    { title: "NODE", flexible: true },
+    { title: "ACTION" },
+    { title: "RESULT", paint: result },
+    { title: "TOOK", align: "right" },
+    { title: "GFS2", flexible: true },
+    ...(isWide ? [{ title: "RECORDED BY", flexible: true }] : []),
+  ];
+  let widths: number[] | undefined;
+  return (batch) => {
+    const rows = batch.map((incident) => [
+      showTime(incident.startedMs),
+      incident.target,
+      incident.action,
+      incident.result,
+      incident.completedMs === undefined || incident.completedMs <= incident.startedMs
+        ? "-"
+        : formatDuration(incident.completedMs - incident.startedMs),
+      incident.events.length === 0 ? "not recorded" : showFilesystems(incident),
+      ...(isWide ? [recordedBy(incident)] : []),
+    ]);
+    const title = widths === undefined;
+    widths ??= fitColumns(columns, rows, terminal.columns);
+    return renderTable(columns, rows, { terminal, title, widths });
+  };
+}
+
+const recordedBy = ({ events, outcomes, recorders, manual }: Incident): string => {
+  if (manual) return `${recorders.join(", ")} (by hand)`;
+  if (events.length > 0) return recorders.join(", ");
+  return outcomes.length > 0 ? "nobody (an alert)" : "nobody";
+};
+
+// ---- what Pacemaker knows ----------------------------------------------------------------------------------------
+
+type Known = { unrecorded: Incident[]; byLine: Map<string, ReconciledFence> };
+
+const lineKey = ({ evidence, eventId }: Incident["events"][number]): string =>
+  eventId ?? `${evidence.file}:${evidence.line}`;
+
+async function historyFor(
+  context: AnalyzeContext,
+  { own, files }: AnalyzeArgs,
+  logs: Logs,
+): Promise<Known | undefined> {
+  if (own.history === undefined) return undefined;
+  if (files.includes("-"))
+    throw new OpsError("usage", "--history: the logs are read twice, so they cannot come from stdin");
+  const history = await readHistory(context, String(own.history));
+  const completed = history.flatMap(({ completedMs }) => completedMs ?? []);
+  const lines: Incident["events"][number][] = [];
+  if (completed.length > 0) {
+    const sinceMs = Math.min(...completed) - LONGEST_FENCE_MS;
+    for await (const batch of inTime(logs, { ...NO_FILTERS, sinceMs })) lines.push(...batch);
+  }
+  const { fences } = reconcile(history, lines);
+  const byLine = new Map(fences.flatMap((fence) => fence.events.map((event) => [lineKey(event), fence] as const)));
+  const { nodes, sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = logs.filters;
+  const unrecorded = fences
+    .filter(({ events, outcomes, completedMs }) => events.length + outcomes.length === 0 && completedMs !== undefined)
+    .filter(({ target }) => matchesName(nodes, target))
+    .map(fromHistory)
+    .filter(({ startedMs }) => startedMs >= sinceMs && startedMs <= untilMs);
+  return { unrecorded, byLine };
+}
+
+/** The history knows when a fence ended, not when it began. */
+function fromHistory(fence: ReconciledFence): Incident {
+  const { entries, target, action, completedMs } = fence;
+  const [first] = entries;
+  return {
+    id: `${first?.client ?? "?"}@${first?.origin ?? "?"}`,
+    target,
+    startedMs: completedMs ?? 0,
+    completedMs,
+    action,
+    actions: [],
+    result: resultOf(fence),
+    reason: first?.reason,
+    clients: entries.map(({ client, origin }) => `${client}@${origin}`),
+    delegate: first?.delegate,
+    device: undefined,
+    recorders: [],
+    filesystems: [],
+    known: "unknown",
+    manual: false,
+    events: [],
+    outcomes: [],
+  };
+}
+
+const resultOf = ({ entries }: ReconciledFence): Incident["result"] => {
+  const status = entries[0]?.status;
+  return status === "success" ? "succeeded" : status === "failed" ? "failed" : "unknown";
+};
+
+async function* withHistory(
+  stream: AsyncIterable<Incident[]>,
+  known: Known | undefined,
+  { filters }: AnalyzeArgs,
+): AsyncGenerator<Incident[]> {
+  if (!known) {
+    yield* stream;
+    return;
+  }
+  const order = filters.reverse ? -1 : 1;
+  const waiting = known.unrecorded.sort((a, b) => order * (a.startedMs - b.startedMs));
+  let left = filters.limit ?? Number.POSITIVE_INFINITY;
+  for await (const batch of stream) {
+    const mixed: Incident[] = [];
+    for (const incident of batch) {
+      while (waiting[0] && order * (waiting[0].startedMs - incident.startedMs) < 0) {
+        mixed.push(waiting.shift() as Incident);
+      }
+      mixed.push(enriched(incident, known));
+    }
+    yield mixed.slice(0, left);
+    left -= mixed.length;
+    if (left <= 0) return;
+  }
+  yield waiting.slice(0, left);
+}
+
+/** Where no alert told the outcome, Pacemaker's history does. */
+function enriched(incident: Incident, { byLine }: Known): Incident {
+  if (incident.outcomes.length > 0) return incident;
+  const fence = incident.events.map((event) => byLine.get(lineKey(event))).find((found) => found !== undefined);
+  if (!fence || fence.completedMs === undefined) return incident;
+  const { completedMs, clients, delegate, reason } = fromHistory(fence);
+  // A refused line stays one: that the fence succeeded all the same is another device's doing.
+  const result = incident.result === "unknown" ? resultOf(fence) : incident.result;
+  return { ...incident, action: fence.action, result, completedMs, clients, delegate, reason };
+}

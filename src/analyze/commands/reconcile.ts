@@ -1,0 +1,162 @@
+/**
+ * `reconcile`: Pacemaker's fencing history against our record. --json: one object. Exit 1 when they differ, as diff does.
+ */
+import { type AnalyzeCommand, withLogs } from "../command.ts";
+import type { AnalyzedEvent } from "../event.ts";
+import { matchesName, NO_FILTERS } from "../filter.ts";
+import { isoOf } from "../incident-record.ts";
+import { LONGEST_FENCE_MS } from "../incidents.ts";
+import type { HistoryEntry } from "../logs/history.ts";
+import { LIVE, readHistory } from "../logs/sources.ts";
+import { inTime } from "../read-incidents.ts";
+import { differences, reconcile as match, type ReconciledFence, type Reconciliation } from "../reconcile.ts";
+import { visible } from "../report/words.ts";
+import { paintFor, showTime } from "../table.ts";
+import { wrapText } from "../wrap.ts";
+import { parseDuration } from "./patterns.ts";
+
+const EXIT_DIFFERENT = 1;
+
+export const reconcile: AnalyzeCommand = {
+  command: "reconcile [files..]",
+  describe: [
+    "Compares the record with Pacemaker's own fencing history: fences that nobody recorded, and records without a fence. Exit 1 when there are any.",
+    "Pacemaker keeps the last 500 fences in memory, none over a restart of the whole cluster: older lines are counted and not judged, lines made by hand neither.",
+    "A line belongs to the first fence of its node that ended at or after it and covers its action (a reboot: off, on, reboot), at most --longest later; else to the last that ended at most --tolerance before it. Entries that differ only in who asked (another program or node) and ended within 1 s are one fence: a merged request. Where the history has whole seconds, fences of one node that ended in the same second cannot be told apart.",
+    "A fence is recorded when a line for its off or reboot is there. A failed fence may never have reached the recorder: a device before it in its level ended it.",
+  ].join("\n\n"),
+  options: {
+    history: {
+      describe: "`live`, or a FILE of stonith_admin --history '*' --verbose --output-as=xml",
+      type: "string",
+      default: LIVE,
+    },
+    longest: { describe: "a fence takes at most this long", type: "string", default: "30m" },
+    tolerance: { describe: "clocks of two nodes differ by at most this", type: "string", default: "5s" },
+  },
+  examples: [
+    ["reconcile", "on a cluster node: is everything recorded?"],
+    ["reconcile --history history.xml /srv/collected", "elsewhere, with the logs of all recorders"],
+    ["reconcile --json | jq '.fences[] | select(.recorded_as == \"unrecorded\")'", "what is missing, for a program"],
+  ],
+  async run(context, args) {
+    const option = (name: string) => String(Array.isArray(args.own[name]) ? args.own[name].at(-1) : args.own[name]);
+    const longestMs = parseDuration(option("longest"), "longest");
+    const toleranceMs = parseDuration(option("tolerance"), "tolerance");
+    const { nodes, sinceMs, untilMs } = args.filters;
+    const inTimeAsked = (timeMs: number | undefined): boolean =>
+      timeMs === undefined ||
+      (timeMs >= (sinceMs ?? Number.NEGATIVE_INFINITY) && timeMs <= (untilMs ?? Number.POSITIVE_INFINITY));
+    const history = (await readHistory(context, option("history"))).filter(({ target }) => matchesName(nodes, target));
+    const found = await withLogs(context, args, async (logs) => {
+      const completed = history.flatMap(({ completedMs }) => completedMs ?? []);
+      const lines: AnalyzedEvent[] = [];
+      // Older lines are counted, not held: a history of 500 entries reaches as far as it reaches.
+      const reachMs = completed.length === 0 ? undefined : Math.min(...completed) - longestMs;
+      let older = 0;
+      const isPending = history.some(({ status }) => status === "pending");
+      for await (const batch of inTime(logs, {
+        ...NO_FILTERS,
+        nodes,
+        sinceMs: sinceMs === undefined ? undefined : sinceMs - LONGEST_FENCE_MS,
+      })) {
+        for (const event of batch) {
+          if (reachMs === undefined ? !isPending : event.timeMs < reachMs) older += 1;
+          else lines.push(event);
+        }
+      }
+      const result = match(history, lines, { longestMs, toleranceMs });
+      return {
+        ...result,
+        beforeHistory: result.beforeHistory + older,
+        fences: result.fences.filter(({ completedMs }) => inTimeAsked(completedMs)),
+        withoutFence: result.withoutFence.filter(({ timeMs }) => inTimeAsked(timeMs)),
+      };
+    });
+    if (args.json) await context.out(`${JSON.stringify(reconciliationRecord(found))}\n`);
+    else await context.out(render(found, context.terminal.columns, paintFor(context.terminal).bold));
+    return differences(found) > 0 ? EXIT_DIFFERENT : 0;
+  },
+};
+
+const entryRecord = ({ action, client, origin, delegate, status, completedMs, reason, evidence }: HistoryEntry) => ({
+  action,
+  client,
+  origin,
+  delegate: delegate ?? null,
+  status,
+  completed: isoOf(completedMs),
+  reason: reason ?? null,
+  file: evidence.file,
+  line: evidence.line,
+});
+
+const lineRecord = ({ evidence, timeMs, action, target, status, recorder, eventId }: AnalyzedEvent) => ({
+  file: evidence.file,
+  line: evidence.line,
+  event_id: eventId ?? null,
+  time: isoOf(timeMs),
+  action,
+  target_node: target,
+  status,
+  recorder_node: recorder,
+});
+
+const reconciliationRecord = (found: Reconciliation) => ({
+  differences: differences(found),
+  history_since: isoOf(found.reachMs),
+  fences: found.fences.map(({ target, action, completedMs, recordedAs, entries, events, outcomes }) => ({
+    target_node: target,
+    action,
+    status: entries[0]?.status ?? null,
+    completed: isoOf(completedMs),
+    recorded_as: recordedAs,
+    history: entries.map(entryRecord),
+    lines: [...events, ...outcomes].map(lineRecord),
+  })),
+  without_fence: found.withoutFence.map(lineRecord),
+  not_judged: { before_history: found.beforeHistory, manual: found.manual },
+});
+
+const WORDS = {
+  recorded: "recorded",
+  partly: "only the on half is recorded",
+  "outcome-only": "only its outcome, by an alert",
+  unrecorded: "nobody recorded it",
+  pending: "still running",
+} as const satisfies Record<ReconciledFence["recordedAs"], string>;
+
+function render(found: Reconciliation, columns: number, bold: (text: string) => string): string {
+  const { fences, withoutFence, beforeHistory, manual, reachMs } = found;
+  const count = (what: ReconciledFence["recordedAs"]) => fences.filter(({ recordedAs }) => recordedAs === what).length;
+  const line = (text: string, indent = 2) => wrapText(`${" ".repeat(indent)}${visible(text)}`, columns, indent + 2);
+  const missing = fences.filter(({ recordedAs }) => recordedAs !== "recorded" && recordedAs !== "pending");
+  const since = reachMs === undefined ? "the history is empty: nothing can be compared" : `since ${showTime(reachMs)}`;
+  let text = line(
+    `${fences.length} fences in Pacemaker's history (${since}): ${count("recorded")} recorded, ${missing.length} not${count("pending") > 0 ? `, ${count("pending")} running` : ""}`,
+    0,
+  );
+  if (missing.length > 0) text += `\n${bold("Fences that are not recorded")}\n`;
+  for (const { target, action, completedMs, recordedAs, entries } of missing) {
+    const [first] = entries;
+    const failed = first?.status === "failed" ? " (it failed, perhaps before the recorder was asked)" : "";
+    const asked = entries.map(({ client, origin }) => `${client}@${origin}`).join(" and ");
+    text += line(`${showTime(completedMs ?? Number.NaN)}  ${action} of ${target}: ${WORDS[recordedAs]}${failed}`);
+    text += line(
+      `asked by ${asked}${first?.delegate === undefined ? "" : `, done by ${first.delegate}`}; ${first?.evidence.file}:${first?.evidence.line}`,
+      4,
+    );
+  }
+  if (withoutFence.length > 0) text += `\n${bold("Records without a fence")}\n`;
+  for (const { timeMs, action, target, status, recorder, evidence } of withoutFence) {
+    text += line(`${showTime(timeMs)}  ${action} of ${target}, ${status} by ${recorder}`);
+    text += line(`${evidence.file}:${evidence.line}`, 4);
+  }
+  if (beforeHistory > 0)
+    text += line(
+      `\n${beforeHistory} ${beforeHistory === 1 ? "line is" : "lines are"} older than the history and not judged.`.trim(),
+      0,
+    );
+  if (manual > 0) text += line(`${manual} ${manual === 1 ? "line was" : "lines were"} made by hand and not judged.`, 0);
+  return text;
+}

@@ -1,0 +1,282 @@
+/**
+ * `why NODE`: one page about one fence, each line with the file and line it rests on; what nobody knows is said.
+ * --json: one object.
+ */
+import { OpsError } from "../../core/errors.ts";
+import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
+import type { AnalyzeContext } from "../context.ts";
+import type { Evidence } from "../event.ts";
+import { NO_FILTERS } from "../filter.ts";
+import { isoOf } from "../incident-record.ts";
+import type { Incident } from "../incidents.ts";
+import { type ClusterLogs, type LogWords, readClusterLogs } from "../logs/sources.ts";
+import { readIncidentBatches } from "../read-incidents.ts";
+import { formatDuration, visible } from "../report/words.ts";
+import { paintFor, showTime } from "../table.ts";
+import { parseTime } from "../time.ts";
+import { type Explanation, explain, TOPICS, type Topic } from "../why.ts";
+import { wrapText } from "../wrap.ts";
+
+/** Of a node's incidents so many are held: the last ones, or those around --at. */
+const HELD = 1_000;
+
+export const why: AnalyzeCommand = {
+  command: "why <target> [files..]",
+  describe: [
+    "One page about the last fence of a node, or the one named: last sign of life, who noticed, who decided and why, devices, duration, result, which GFS2 filesystems were blocked for how long, and whether it came back. Each line names its file and line; what no source says is listed as not known.",
+    "Without any of the log options the usual places of this node are read, and dlm_tool, dmesg and stonith_admin asked. With one of them only what is named is read.",
+    "Logs leave out year and zone. Where a file holds an epoch time both follow from it, for the other files too; else the file's year and this machine's zone are assumed, and the page says so. Files of one node whose names begin alike (NODE.dmesg.txt, NODE.dlm_controld.log) are taken to share a boot's clock.",
+  ].join("\n\n"),
+  positionals: { target: { describe: "the node that was fenced" } },
+  options: {
+    at: { describe: "the fence nearest to this time", type: "string" },
+    incident: { describe: "the fence with this id (incidents --json), or 8 characters of it", type: "string" },
+    "pacemaker-log": { describe: "pacemaker.log of any node; several, globs", type: "string" },
+    "corosync-log": { describe: "corosync.log", type: "string" },
+    "dlm-log": { describe: "dlm_controld.log, or dlm_tool dump's output; `live` asks here", type: "string" },
+    dmesg: { describe: "kernel lines of a file, or `live`", type: "string" },
+    history: { describe: "FILE of stonith_admin --history '*' --verbose --output-as=xml, or `live`", type: "string" },
+    "corosync-conf": { describe: "corosync.conf, for the nodes' ids", type: "string" },
+  },
+  examples: [
+    ["why compute-node-2", "the last fence, from this node's logs"],
+    ["why compute-node-2 --at 'yesterday 14:20'", "an earlier one"],
+    [
+      "why compute-node-2 --pacemaker-log '/srv/sos/*/pacemaker.log' --dlm-log dump.txt --dmesg dmesg.txt",
+      "from collected files",
+    ],
+  ],
+  async run(context, args) {
+    const target = String(args.own.target);
+    const atMs =
+      args.own.at === undefined ? undefined : await parseTime(String(args.own.at), "since", context.host.now());
+    const incident = args.own.incident === undefined ? undefined : String(args.own.incident);
+    const cluster = await readClusterLogs(context, target, wordsOf(args));
+    const records = await recordsOf(context, args, target, atMs, incident);
+    const explanation = explain(
+      {
+        target,
+        incidents: records.incidents,
+        logs: cluster.logs,
+        history: cluster.history,
+        nodeNames: cluster.nodeNames,
+        recordsRead: records.reason === undefined,
+      },
+      { ...(atMs === undefined ? {} : { atMs }), ...(incident === undefined ? {} : { incident }) },
+    );
+    const notRead = [
+      ...(records.reason === undefined ? [] : [{ source: "our own log", reason: records.reason }]),
+      ...cluster.notRead,
+    ];
+    if (args.json) await context.out(`${JSON.stringify(explanationRecord(explanation, notRead))}\n`);
+    else await context.out(renderPage(explanation, notRead, context));
+    return 0;
+  },
+};
+
+const listOf = (value: unknown): string[] => (value === undefined ? [] : [value].flat().map(String));
+
+const wordsOf = ({ own }: AnalyzeArgs): LogWords => ({
+  pacemaker: listOf(own["pacemaker-log"]),
+  corosync: listOf(own["corosync-log"]),
+  dlm: listOf(own["dlm-log"]),
+  dmesg: listOf(own.dmesg),
+  history: listOf(own.history).at(-1),
+  corosyncConf: listOf(own["corosync-conf"]).at(-1),
+});
+
+/** Our own incidents of that node. Without FILE a log that is not there is one source less, not an error. */
+async function recordsOf(
+  context: AnalyzeContext,
+  args: AnalyzeArgs,
+  target: string,
+  atMs: number | undefined,
+  wanted: string | undefined,
+): Promise<{ incidents: Incident[]; reason?: string }> {
+  const incidents: Incident[] = [];
+  const awayMs = ({ startedMs }: Incident): number => (atMs === undefined ? -startedMs : Math.abs(startedMs - atMs));
+  const isWanted = ({ id, events, outcomes }: Incident): boolean =>
+    wanted !== undefined &&
+    [id, ...[...events, ...outcomes].map(({ eventId }) => eventId)].some((one) => one?.startsWith(wanted));
+  // Its name is one name, whatever it looks like: no glob.
+  const filters = { ...NO_FILTERS, ...args.filters, nodes: [], limit: undefined, reverse: false };
+  try {
+    await withLogs(context, { ...args, filters }, async (logs) => {
+      for await (const batch of readIncidentBatches(logs))
+        for (const incident of batch) {
+          if (incident.target.toLowerCase() !== target.toLowerCase()) continue;
+          incidents.push(incident);
+          if (incidents.length <= HELD) continue;
+          const farthest = incidents.reduce((a, b) => (!isWanted(b) && (isWanted(a) || awayMs(b) > awayMs(a)) ? b : a));
+          incidents.splice(incidents.indexOf(farthest), 1);
+        }
+    });
+    return { incidents };
+  } catch (error) {
+    if (!(error instanceof OpsError) || args.files.length > 0 || args.strict) throw error;
+    return { incidents: [], reason: error.message };
+  }
+}
+
+// ---- for programs ------------------------------------------------------------------------------------------------
+
+type NotRead = ClusterLogs["notRead"];
+
+const place = (point: { timeMs: number; evidence: Evidence; what: string } | undefined) =>
+  point === undefined
+    ? null
+    : { time: isoOf(point.timeMs), what: point.what, file: point.evidence.file, line: point.evidence.line };
+
+const explanationRecord = (page: Explanation, notRead: NotRead) => ({
+  target_node: page.target,
+  incident: page.id,
+  action: page.action,
+  result: page.result,
+  started: isoOf(page.startedMs),
+  completed: isoOf(page.completedMs),
+  duration_ms:
+    page.startedMs === undefined || page.completedMs === undefined ? null : page.completedMs - page.startedMs,
+  gfs2_filesystems: page.filesystems,
+  lockspaces: page.lockspaces.map(({ lockspace, from, until, blockedMs, exact }) => ({
+    name: lockspace,
+    blocked_from: place(from),
+    blocked_until: place(until),
+    blocked_ms: blockedMs ?? null,
+    exact,
+  })),
+  findings: page.findings.map(({ topic, timeMs, text, evidence }) => ({
+    topic,
+    time: isoOf(timeMs),
+    text: text.trim(),
+    file: evidence.file,
+    line: evidence.line,
+  })),
+  not_known: page.gaps,
+  not_read: notRead,
+  clocks: page.clocks,
+  others: page.others.map(({ id, timeMs }) => ({ id, time: isoOf(timeMs) })),
+});
+
+// ---- for people --------------------------------------------------------------------------------------------------
+
+const TITLES = {
+  "last-sign": "Last sign of life",
+  noticed: "Who noticed",
+  decided: "Who decided, and why",
+  attempts: "Devices",
+  result: "Result",
+  recorded: "Recorded",
+  gfs2: "GFS2",
+  resources: "What ran there",
+  return: "Did it come back",
+} as const satisfies Record<Topic, string>;
+
+const TIME_COLUMN = 12;
+/** On a wider screen the eye loses the line between what is said and where it stands. */
+const WIDEST = 110;
+
+function renderPage(page: Explanation, notRead: NotRead, { terminal }: AnalyzeContext): string {
+  const columns = Math.min(terminal.columns, WIDEST);
+  const paint = paintFor(terminal);
+  const short = shortNames([
+    ...page.findings.map(({ evidence }) => evidence.file),
+    ...page.clocks.map(({ file }) => file),
+  ]);
+  const took =
+    page.startedMs !== undefined && page.completedMs !== undefined && page.completedMs > page.startedMs
+      ? ` after ${formatDuration(page.completedMs - page.startedMs)}`
+      : "";
+  const when = page.startedMs === undefined ? "" : `, ${showTime(page.startedMs)}`;
+  let text = paint.bold(
+    wrapText(
+      visible(
+        `${page.target}: ${page.action} ${page.result === "unknown" ? "(result not known)" : page.result}${took}${when}`,
+      ),
+      columns,
+      2,
+    ).trimEnd(),
+  );
+  text += "\n";
+  for (const line of summaryOf(page)) text += wrapText(visible(line), columns, 2);
+  for (const topic of TOPICS) {
+    const findings = page.findings.filter((finding) => finding.topic === topic);
+    const gaps = page.gaps.filter((gap) => gap.topic === topic);
+    if (findings.length + gaps.length === 0) continue;
+    text += `\n${paint.bold(TITLES[topic])}\n`;
+    for (const { timeMs, text: words, evidence } of findings) {
+      const time = `  ${clockTime(timeMs, page.startedMs).padEnd(TIME_COLUMN - 4)}  `;
+      const shown = visible(words);
+      const source = `${short.get(evidence.file) ?? evidence.file}${evidence.line > 0 ? `:${evidence.line}` : ""}`;
+      const room = columns - [...time].length - [...shown].length - [...source].length;
+      if (room >= 2) text += `${time}${shown}${" ".repeat(room)}${paint.dim(visible(source))}\n`;
+      else text += `${wrapText(shown, columns, TIME_COLUMN, time)}${paint.dim(visible(source).padStart(columns))}\n`;
+    }
+    const mark = `  ${"?".padEnd(TIME_COLUMN - 4)}  `;
+    for (const gap of gaps) text += paint.yellow(wrapText(visible(gap.text), columns, TIME_COLUMN, mark));
+  }
+  text += `\n${paint.bold("Sources")}\n`;
+  for (const basis of Object.keys(CLOCKS) as (keyof typeof CLOCKS)[]) {
+    const files = page.clocks.filter((clock) => clock.basis === basis);
+    if (files.length === 0) continue;
+    text += wrapText(`  ${CLOCKS[basis]}:`, columns, 4);
+    for (const { file } of files) text += `    ${visible(file)}\n`;
+  }
+  for (const { source, reason } of notRead)
+    text += wrapText(`  ${visible(source)}: not read: ${visible(reason)}`, columns, 4);
+  if (page.others.length > 0) {
+    const nearest = page.others
+      .filter(({ timeMs }) => Number.isFinite(timeMs))
+      .sort((a, b) => Math.abs(a.timeMs - (page.startedMs ?? 0)) - Math.abs(b.timeMs - (page.startedMs ?? 0)))
+      .slice(0, 3)
+      .map(({ timeMs }) => showTime(timeMs));
+    text += `\n${wrapText(`${page.others.length} more ${page.others.length === 1 ? "fence" : "fences"} of this node known; nearest ${nearest.join(", ")} (--at TIME)`, columns, 2)}`;
+  }
+  return text;
+}
+
+/** For those who read three lines. */
+function summaryOf(page: Explanation): string[] {
+  const reason = page.findings.find(({ topic, text }) => topic === "decided" && text.startsWith("scheduler: "))?.text;
+  const blocked = page.lockspaces.map(({ lockspace, blockedMs, exact }) =>
+    blockedMs === undefined
+      ? `${lockspace} for a time not known`
+      : `${lockspace} ${exact ? "" : "at least "}${formatDuration(blockedMs)}`,
+  );
+  // Its Pacemaker may have started without anybody having it back.
+  const back = page.findings.find(({ topic, text }) => topic === "return" && /^(joined|Pacemaker on)/.test(text));
+  return [
+    ...(reason === undefined ? [] : [`reason: ${reason.replace("scheduler: will be fenced: ", "")}`]),
+    ...(blocked.length === 0 ? [] : [`GFS2 blocked: ${blocked.join(", ")}`]),
+    back?.timeMs === undefined ? "back in the cluster: not known" : `back in the cluster: ${showTime(back.timeMs)}`,
+    `incident ${page.id}`,
+  ];
+}
+
+const CLOCKS = {
+  written: "Times are complete in",
+  anchored: "Year and zone follow from epoch times in",
+  borrowed: "Year and zone are taken from those files for",
+  assumed: "The file's year and this machine's zone are assumed in",
+  unknown: "Nothing ties the clock to a day in",
+} as const satisfies Record<Explanation["clocks"][number]["basis"], string>;
+
+/** The time of day; the whole date where it is another day than the fence's. */
+function clockTime(timeMs: number | undefined, startedMs: number | undefined): string {
+  if (timeMs === undefined) return "?";
+  const [day, time = "?"] = showTime(timeMs).split(" ");
+  return startedMs !== undefined && showTime(startedMs).startsWith(day ?? "") ? time : `${day} ${time}`;
+}
+
+/** Names without their directories, as far as they stay different. */
+function shortNames(files: readonly string[]): Map<string, string> {
+  const unique = [...new Set(files)];
+  const short = new Map<string, string>();
+  for (const file of unique) {
+    const parts = file.split("/");
+    let size = 1;
+    const tail = (path: string) => path.split("/").slice(-size).join("/");
+    while (size < parts.length && unique.some((other) => other !== file && tail(other) === tail(file))) size += 1;
+    short.set(file, tail(file));
+  }
+  return short;
+}

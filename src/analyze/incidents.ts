@@ -1,0 +1,323 @@
+/**
+ * Recorded lines → fences: one incident an operation, whatever it was recorded as.
+ * Input:  events and outcomes in the order of their time, from any number of recorders.
+ * Output: incidents in the order of their start. Memory: those still open, not the log.
+ *
+ * The rules (README of `incidents --help` says the same):
+ * - For a topology level with several devices Pacemaker turns one reboot into off, then on: an `on` joins the `off` of
+ *   the same target before it, at most ON_AFTER_OFF_MS later.
+ * - A recorder writes one `initiated` line for an action of a fence; a second one by the same recorder is a new fence.
+ *   A refused attempt is asked for twice, so two `refused` lines of one recorder are one attempt. Lines of the same
+ *   action by other recorders join within SAME_ACTION_MS.
+ * - An outcome belongs to the lines of its target that it covers (a reboot covers off, on and reboot) and that lie
+ *   before its completion, TOLERANCE_MS allowed for clocks. Outcomes that agree in target, action, client, origin and
+ *   delegate and lie TOLERANCE_MS apart are the same one, reported by several nodes. One that
+ *   differs in program or origin only and lies MERGED_MS apart is a request that Pacemaker merged into the same fence.
+ * - Lines made by hand are incidents of their own.
+ */
+import type { AnalyzedEvent } from "./event.ts";
+
+export const TOLERANCE_MS = 5_000;
+export const MERGED_MS = 1_000;
+export const SAME_ACTION_MS = 60_000;
+export const ON_AFTER_OFF_MS = 600_000;
+/** Nothing of a fence is recorded later than this after its last line; Pacemaker's longest usual timeouts are shorter. */
+export const LONGEST_FENCE_MS = 1_800_000;
+
+/** Looking for what is over costs as much as what is open: not after every line. */
+const SWEEP_EVERY = 256;
+
+export type IncidentResult = "succeeded" | "failed" | "refused" | "unknown";
+
+export type Incident = {
+  /** event_id of its first line (the outcome's where there is no event). */
+  id: string;
+  target: string;
+  startedMs: number;
+  /** When Pacemaker declared it over; only an outcome knows. */
+  completedMs: number | undefined;
+  /** What was asked of Pacemaker, where an outcome says so; else the recorded actions joined: `off+on`. */
+  action: string;
+  actions: readonly string[];
+  result: IncidentResult;
+  reason: string | undefined;
+  clients: readonly string[];
+  delegate: string | undefined;
+  device: string | undefined;
+  recorders: readonly string[];
+  filesystems: readonly string[];
+  known: AnalyzedEvent["known"];
+  manual: boolean;
+  events: readonly AnalyzedEvent[];
+  outcomes: readonly AnalyzedEvent[];
+};
+
+export type Operation = {
+  id: string | undefined;
+  action: string | undefined;
+  client: string | undefined;
+  origin: string | undefined;
+  delegate: string | undefined;
+  device: string | undefined;
+  startedMs: number | undefined;
+  completedMs: number | undefined;
+  reason: string | undefined;
+};
+
+const textOf = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
+const numberOf = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isFinite(value) ? value : undefined;
+
+export function operationOf({ record }: AnalyzedEvent): Operation {
+  const operation = (
+    typeof record.operation === "object" && record.operation !== null ? record.operation : {}
+  ) as Record<string, unknown>;
+  return {
+    id: textOf(operation.id),
+    action: textOf(operation.action),
+    client: textOf(operation.client),
+    origin: textOf(operation.origin),
+    delegate: textOf(operation.delegate),
+    device: textOf(operation.device),
+    startedMs: numberOf(operation.started_ms),
+    completedMs: numberOf(operation.completed_ms),
+    reason: textOf(operation.reason),
+  };
+}
+
+export const isOutcome = ({ status }: AnalyzedEvent): boolean => status === "succeeded" || status === "failed";
+export const isManual = ({ source }: AnalyzedEvent): boolean => source === "manual";
+
+/** A fence of that action makes recorded lines of these. */
+export const covers = (operation: string, recorded: string): boolean =>
+  operation === recorded || (operation === "reboot" && (recorded === "off" || recorded === "on"));
+
+type Open = {
+  key: string;
+  target: string;
+  manual: boolean;
+  startedMs: number;
+  lastMs: number;
+  events: AnalyzedEvent[];
+  outcomes: AnalyzedEvent[];
+};
+
+export type IncidentJoiner = {
+  /** The incidents that this line shows to be over. */
+  add: (event: AnalyzedEvent) => Incident[];
+  end: () => Incident[];
+};
+
+export function incidentJoiner(): IncidentJoiner {
+  const open = new Map<string, Open[]>();
+  let closed: Incident[] = [];
+  let nowMs = Number.NEGATIVE_INFINITY;
+  let added = 0;
+
+  const begin = (event: AnalyzedEvent, key: string): void => {
+    const outcome = isOutcome(event);
+    const startedMs = outcome ? (operationOf(event).startedMs ?? event.timeMs) : event.timeMs;
+    const entry: Open = {
+      key,
+      target: event.target,
+      manual: isManual(event),
+      startedMs,
+      lastMs: event.timeMs,
+      events: outcome ? [] : [event],
+      outcomes: outcome ? [event] : [],
+    };
+    open.set(key, [...(open.get(key) ?? []), entry]);
+  };
+
+  const addEvent = (event: AnalyzedEvent, key: string): void => {
+    const into = (open.get(key) ?? []).findLast((entry) => takesEvent(entry, event));
+    if (!into) {
+      begin(event, key);
+      return;
+    }
+    into.events.push(event);
+    into.startedMs = Math.min(into.startedMs, event.timeMs);
+    into.lastMs = Math.max(into.lastMs, event.timeMs);
+  };
+
+  const addOutcome = (event: AnalyzedEvent, key: string): void => {
+    const entries = open.get(key) ?? [];
+    const same = entries.findLast(({ outcomes }) => outcomes.some((known) => isSameOutcome(known, event)));
+    if (same) {
+      same.outcomes.push(event);
+      return;
+    }
+    const { startedMs, completedMs = event.timeMs, action = event.action } = operationOf(event);
+    const fits = (entry: Open): boolean =>
+      entry.outcomes.length === 0 &&
+      entry.startedMs <= completedMs + TOLERANCE_MS &&
+      entry.startedMs >= (startedMs ?? completedMs - LONGEST_FENCE_MS) - TOLERANCE_MS &&
+      entry.events.every((recorded) => covers(action, recorded.action));
+    const fitting = entries.filter(fits);
+    const into = fitting.at(-1);
+    // A line that still waits for its outcome is a fence of its own; without one a second client's is a merged request.
+    const merged = into
+      ? undefined
+      : entries.findLast(({ outcomes }) => outcomes.some((known) => isMergedOutcome(known, event)));
+    if (merged) {
+      merged.outcomes.push(event);
+      return;
+    }
+    if (!into) {
+      begin(event, key);
+      return;
+    }
+    // Two halves that lay too far apart to be joined by themselves: the outcome says that they are one.
+    const half = fitting.at(-2);
+    if (action === "reboot" && half && onlyOf(into, "on") && onlyOf(half, "off")) {
+      into.events.unshift(...half.events);
+      into.startedMs = Math.min(into.startedMs, half.startedMs);
+      open.set(
+        key,
+        entries.filter((entry) => entry !== half),
+      );
+    }
+    into.outcomes.push(event);
+    into.lastMs = Math.max(into.lastMs, event.timeMs);
+  };
+
+  /** Closes what nothing can join any more, and hands out in the order of their start. */
+  const sweep = (untilMs: number): Incident[] => {
+    let oldestOpenMs = Number.POSITIVE_INFINITY;
+    for (const [key, entries] of open) {
+      const rest = entries.filter((entry) => entry.lastMs + LONGEST_FENCE_MS >= untilMs);
+      for (const entry of entries) if (!rest.includes(entry)) closed.push(incidentOf(entry));
+      for (const { startedMs } of rest) oldestOpenMs = Math.min(oldestOpenMs, startedMs);
+      if (rest.length === 0) open.delete(key);
+      else open.set(key, rest);
+    }
+    closed.sort((a, b) => a.startedMs - b.startedMs);
+    const ready = closed.filter(({ startedMs }) => startedMs <= oldestOpenMs);
+    closed = closed.filter(({ startedMs }) => startedMs > oldestOpenMs);
+    return ready;
+  };
+
+  return {
+    add(event) {
+      nowMs = Math.max(nowMs, event.timeMs);
+      // Pacemaker compares node names without regard to case.
+      const key = `${isManual(event) ? "manual" : "fence"} ${event.target.toLowerCase()}`;
+      if (isOutcome(event)) addOutcome(event, key);
+      else addEvent(event, key);
+      added += 1;
+      return added % SWEEP_EVERY === 0 ? sweep(nowMs) : [];
+    },
+    end: () => sweep(Number.POSITIVE_INFINITY),
+  };
+}
+
+const onlyOf = ({ events }: Open, action: string): boolean =>
+  events.length > 0 && events.every((event) => event.action === action);
+
+function takesEvent(entry: Open, event: AnalyzedEvent): boolean {
+  if (entry.manual) return false;
+  const own = entry.events.filter(({ recorder, action }) => recorder === event.recorder && action === event.action);
+  const [outcome] = entry.outcomes;
+  if (outcome) {
+    // The agents run before the fence is over: a later stamp can only be another node's clock.
+    const { action = outcome.action, completedMs = outcome.timeMs } = operationOf(outcome);
+    return own.length === 0 && covers(action, event.action) && event.timeMs <= completedMs + TOLERANCE_MS;
+  }
+  const apartMs = event.timeMs - entry.lastMs;
+  const has = (action: string) => entry.events.some((known) => known.action === action);
+  if (!has(event.action)) {
+    return event.action === "on" && has("off") && !entry.events.every(isRefused) && apartMs <= ON_AFTER_OFF_MS;
+  }
+  if (event.action !== "on" && has("on")) return false;
+  if (apartMs > SAME_ACTION_MS) return false;
+  return own.length === 0 || (own.length === 1 && own.every(isRefused));
+}
+
+const isRefused = ({ status }: AnalyzedEvent): boolean => status === "refused";
+
+const apartMs = (a: AnalyzedEvent, b: AnalyzedEvent): number =>
+  Math.abs((operationOf(a).completedMs ?? a.timeMs) - (operationOf(b).completedMs ?? b.timeMs));
+
+function isSameFence(known: AnalyzedEvent, other: AnalyzedEvent): boolean {
+  const a = operationOf(known);
+  const b = operationOf(other);
+  return (
+    known.status === other.status &&
+    (a.action ?? known.action) === (b.action ?? other.action) &&
+    a.delegate === b.delegate
+  );
+}
+
+type Asker = { client: string | undefined; origin: string | undefined };
+
+const isSameRequest = (a: Asker, b: Asker): boolean => a.client === b.client && a.origin === b.origin;
+
+/**
+ * Another program or another node: such a request may have been merged into one that was running. The same program on
+ * the same node under another process number (two calls of stonith_admin in a script) is the next fence.
+ */
+export function isOtherAsker(a: Asker, b: Asker): boolean {
+  const program = ({ client }: Asker) => client?.replace(/\.\d+$/, "");
+  return program(a) !== program(b) || a.origin !== b.origin;
+}
+
+/** One outcome, reported by several nodes. */
+const isSameOutcome = (known: AnalyzedEvent, other: AnalyzedEvent): boolean =>
+  isSameFence(known, other) &&
+  isSameRequest(operationOf(known), operationOf(other)) &&
+  apartMs(known, other) <= TOLERANCE_MS;
+
+/** The outcome of a request that Pacemaker merged into the same fence. */
+const isMergedOutcome = (known: AnalyzedEvent, other: AnalyzedEvent): boolean =>
+  isSameFence(known, other) &&
+  isOtherAsker(operationOf(known), operationOf(other)) &&
+  apartMs(known, other) <= MERGED_MS;
+
+const unique = (values: readonly (string | undefined)[]): string[] =>
+  [...new Set(values.filter((value) => value !== undefined && value !== ""))] as string[];
+
+/** found by any recorder is found; asked and none is none; else unknown. */
+function contextOf(events: readonly AnalyzedEvent[]): AnalyzedEvent["known"] {
+  for (const known of ["found", "none", "disabled"] as const)
+    if (events.some((event) => event.known === known)) return known;
+  return "unknown";
+}
+
+function incidentOf({ target, startedMs, events, outcomes, manual }: Open): Incident {
+  const operations = outcomes.map(operationOf);
+  const [first] = outcomes;
+  const actions = unique(events.map(({ action }) => action));
+  const completed = outcomes.map((event, index) => operations[index]?.completedMs ?? event.timeMs);
+  const resultOf = (): IncidentResult => {
+    if (first) return first.status === "succeeded" ? "succeeded" : "failed";
+    return events.length > 0 && events.every(isRefused) ? "refused" : "unknown";
+  };
+  return {
+    id: events[0]?.eventId ?? first?.eventId ?? `${target}@${startedMs}`,
+    target,
+    startedMs,
+    completedMs: completed.length > 0 ? Math.min(...completed) : undefined,
+    action: operations[0]?.action ?? first?.action ?? actions.join("+"),
+    actions,
+    result: resultOf(),
+    reason: operations.find(({ reason }) => reason !== undefined)?.reason,
+    clients: unique(
+      operations.map(({ client, origin }) => (origin === undefined ? client : `${client ?? "?"}@${origin}`)),
+    ),
+    delegate: operations.find(({ delegate }) => delegate !== undefined)?.delegate,
+    device: operations.find(({ device }) => device !== undefined)?.device,
+    recorders: unique(events.map(({ recorder }) => recorder)),
+    filesystems: unique(events.flatMap(({ filesystems }) => filesystems)).sort(),
+    known: contextOf(events),
+    manual,
+    events,
+    outcomes,
+  };
+}
+
+/** All at once, for what fits in memory. */
+export function joinIncidents(events: Iterable<AnalyzedEvent>): Incident[] {
+  const joiner = incidentJoiner();
+  const sorted = [...events].sort((a, b) => a.timeMs - b.timeMs);
+  return [...sorted.flatMap((event) => joiner.add(event)), ...joiner.end()];
+}

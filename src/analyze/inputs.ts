@@ -1,0 +1,221 @@
+/**
+ * Words on the command line → which files hold events, which hold outcomes, in which order.
+ * Input:  FILE arguments: files, directories, globs, `-` for stdin; without any the log directory of the recorder
+ *         ($LOG_DIR, its configuration file, /var/log/gfs2-fencing), and what still waits in spool and inbox.
+ * Output: chains: the files of one log, oldest first, rotated and compressed ones included.
+ * Errors: OpsError bad-input for what is not there or holds no log, io for what cannot be read.
+ */
+import { basename, dirname } from "node:path";
+import { OpsError, reasonOf } from "../core/errors.ts";
+import { listNames, readWhole } from "../core/files.ts";
+import { assertLocal } from "../core/local-path.ts";
+import { type Compression, expandPattern, kindOf } from "../core/streams.ts";
+import type { AnalyzeContext } from "./context.ts";
+import { isGlob } from "./filter.ts";
+
+export const DEFAULT_LOG_DIR = "/var/log/gfs2-fencing";
+export const SPOOL_DIRECTORIES = ["/var/lib/fencepost/spool", "/run/fencepost/spool"] as const;
+export const INBOX_DIRECTORY = "/var/lib/fencepost/inbox";
+const CONFIG_FILE = "/etc/fencepost/fence_gfs2_recorder.conf";
+
+export const DETAILED = "fence-events-detailed.jsonl";
+export const READABLE = "fence-events-readable.log";
+export const OUTCOMES = "fence-outcomes.jsonl";
+
+export type LogFile = { path: string; compression: Compression };
+
+/** One log: its rotated files, oldest first, and the one written now. `-` is stdin. */
+export type Chain = { name: string; files: readonly LogFile[] };
+
+export type Inputs = {
+  events: readonly Chain[];
+  outcomes: readonly Chain[];
+  /** The log directories read, for what lies beside the logs (`.intents`). */
+  directories: readonly string[];
+  /** No FILE was given: spool and inbox of this machine belong to the answer. */
+  isDefault: boolean;
+  /** For stderr: what was there and not read, and why. */
+  notes: readonly string[];
+};
+
+const STDIN: Chain = { name: "-", files: [{ path: "-", compression: "none" }] };
+
+const ENDINGS: Readonly<Record<string, Compression>> = {
+  ".gz": "gz",
+  ".zst": "zst",
+  ".xz": "xz",
+  ".bz2": "bz2",
+  ".lz4": "lz4",
+};
+
+export const compressionOf = (path: string): Compression => ENDINGS[/\.[a-z0-9]+$/.exec(path)?.[0] ?? ""] ?? "none";
+
+/** logrotate's names: `.1`, `.2.gz`, and with dateext `-20250110`, `-20250110-1736518996`, `-2025-01-10`. */
+const ROTATED = /^(?:\.(\d{1,5})|[-.](\d{8}(?:[-_]?\d+)?|\d{4}-\d\d-\d\d(?:[-_T.]?[\d:]+)?))?$/;
+
+type Named = LogFile & { base: string; rotation: string };
+
+/** A file's place in its chain; undefined where the rest of the name is no rotation we know. */
+function placeOf(path: string, base: string): Named | undefined {
+  const compression = compressionOf(path);
+  const name = basename(path);
+  const rest = name.slice(base.length, compression === "none" ? undefined : name.lastIndexOf("."));
+  const parts = ROTATED.exec(rest);
+  if (!parts) return undefined;
+  // Oldest first: dates, then numbers from the highest, then the file written now.
+  const rotation = parts[2]
+    ? `a${parts[2]}`
+    : parts[1]
+      ? `b${String(99_999 - Number(parts[1])).padStart(5, "0")}`
+      : "c";
+  return { path, compression, base, rotation };
+}
+
+function chainOf(name: string, files: readonly Named[], notes: string[]): Chain {
+  const sorted = [...files].sort((a, b) => (a.rotation < b.rotation ? -1 : a.rotation > b.rotation ? 1 : 0));
+  const kept: Named[] = [];
+  for (const file of sorted) {
+    const twin = kept.at(-1);
+    if (twin?.rotation !== file.rotation) {
+      kept.push(file);
+      continue;
+    }
+    // Both `.1` and `.1.gz`: logrotate is at work, or died at it, and the plain one is whole.
+    const [whole, other] = twin.compression === "none" ? [twin, file] : [file, twin];
+    kept[kept.length - 1] = whole;
+    notes.push(`${other.path}: not read: ${whole.path} holds the same`);
+  }
+  return { name, files: kept.map(({ path, compression }) => ({ path, compression })) };
+}
+
+export async function findInputs(context: AnalyzeContext, words: readonly string[]): Promise<Inputs> {
+  if (words.length === 0) return defaultInputs(context);
+  const notes: string[] = [];
+  const paths: string[] = [];
+  for (const word of words) {
+    if (word === "-") paths.push(word);
+    else paths.push(...(await pathsOf(word)));
+  }
+  const events: Chain[] = [];
+  const outcomes: Chain[] = [];
+  const directories: string[] = [];
+  const loose: string[] = [];
+  for (const path of new Set(paths)) {
+    if (path !== "-" && (await kindOf(path)).kind === "directory") {
+      const found = await readableLogs(path, notes);
+      events.push(...found.events);
+      outcomes.push(...found.outcomes);
+      directories.push(...found.directories);
+    } else loose.push(path);
+  }
+  const chains = looseChains(loose, notes);
+  outcomes.push(...chains.outcomes);
+  events.push(...chains.events);
+  // Somebody who names only an outcomes file wants to see that.
+  if (events.length === 0) events.push(...outcomes);
+  return { events, outcomes, directories, isDefault: false, notes };
+}
+
+async function pathsOf(word: string): Promise<string[]> {
+  if ((await kindOf(word)).kind !== "missing") return [word.replace(/(?<=.)\/+$/, "")];
+  if (isGlob(word)) {
+    const found = await expandPattern(word);
+    if (found.length > 0) return found;
+    throw new OpsError("bad-input", `${word}: no file matches`, { hint: `ls ${word.slice(0, word.search(/[*?[{]/))}` });
+  }
+  throw new OpsError("bad-input", `${word}: no such file or directory`, { hint: `ls -l ${dirname(word)}` });
+}
+
+/** Files named one by one: those of one directory and one log are a chain, any other is a chain of its own. */
+function looseChains(paths: readonly string[], notes: string[]): { events: Chain[]; outcomes: Chain[] } {
+  const groups = new Map<string, Named[]>();
+  const chains: { events: Chain[]; outcomes: Chain[] } = { events: [], outcomes: [] };
+  for (const path of paths) {
+    if (path === "-") {
+      chains.events.push(STDIN);
+      continue;
+    }
+    const base = [DETAILED, READABLE, OUTCOMES].find((known) => basename(path).startsWith(known));
+    const place = base === undefined ? undefined : placeOf(path, base);
+    if (!place) {
+      chains.events.push({ name: path, files: [{ path, compression: compressionOf(path) }] });
+      continue;
+    }
+    const key = `${dirname(path)}/${place.base}`;
+    groups.set(key, [...(groups.get(key) ?? []), place]);
+  }
+  for (const [key, files] of groups) {
+    (basename(key) === OUTCOMES ? chains.outcomes : chains.events).push(chainOf(key, files, notes));
+  }
+  return chains;
+}
+
+type DirectoryLogs = { events: Chain[]; outcomes: Chain[]; directories: string[] };
+
+/** A directory's logs; one that only holds directories with logs (collected from several recorders) means those. */
+async function readableLogs(directory: string, notes: string[]): Promise<DirectoryLogs> {
+  const own = await logsIn(directory, notes);
+  if (own) return own;
+  const below: DirectoryLogs = { events: [], outcomes: [], directories: [] };
+  for (const name of await names(directory)) {
+    const path = `${directory}/${name}`;
+    if ((await kindOf(path)).kind !== "directory") continue;
+    const found = await logsIn(path, notes);
+    below.events.push(...(found?.events ?? []));
+    below.outcomes.push(...(found?.outcomes ?? []));
+    below.directories.push(...(found?.directories ?? []));
+  }
+  if (below.directories.length > 0) return below;
+  throw new OpsError("bad-input", `${directory}: no fence logs there (${DETAILED}, ${READABLE}, ${OUTCOMES})`, {
+    hint: "name the recorder's log directory: LOG_DIR=DIR, or DIR as an argument",
+  });
+}
+
+const names = (directory: string): Promise<string[]> =>
+  listNames(directory).catch((error: unknown) => {
+    throw new OpsError("io", `${directory}: cannot be read: ${reasonOf(error)}`, {
+      cause: error,
+      hint: `ls -ld ${directory}`,
+    });
+  });
+
+async function logsIn(directory: string, notes: string[]): Promise<DirectoryLogs | undefined> {
+  const all = await names(directory);
+  const chain = (base: string): Chain | undefined => {
+    const found: Named[] = [];
+    for (const name of all.filter((candidate) => candidate.startsWith(base))) {
+      const place = placeOf(`${directory}/${name}`, base);
+      if (place) found.push(place);
+      else notes.push(`${directory}/${name}: not read: no name that logrotate gives`);
+    }
+    return found.length === 0 ? undefined : chainOf(`${directory}/${base}`, found, notes);
+  };
+  // The readable log says nothing that the detailed one does not: it counts only where it alone survived.
+  const events = chain(DETAILED) ?? chain(READABLE);
+  const outcomes = chain(OUTCOMES);
+  if (!events && !outcomes) return undefined;
+  return { events: events ? [events] : [], outcomes: outcomes ? [outcomes] : [], directories: [directory] };
+}
+
+/** The directory that the recorder writes to. */
+export async function logDirectoryOf({ env }: Pick<AnalyzeContext, "env">): Promise<string> {
+  if (env.LOG_DIR) return env.LOG_DIR;
+  const config = await readWhole(CONFIG_FILE, 64 * 1024).catch(() => undefined);
+  const line = /^[ \t]*LOG_DIR[ \t]*=[ \t]*(.*?)[ \t]*$/m.exec(config ?? "")?.[1];
+  return line?.replace(/^(["'])(.*)\1$/, "$2") || DEFAULT_LOG_DIR;
+}
+
+async function defaultInputs(context: AnalyzeContext): Promise<Inputs> {
+  const directory = await logDirectoryOf(context);
+  // A filesystem that waits for fencing holds whoever looks at it, unkillably (SPEC 3).
+  await assertLocal(directory, context.host.readText("/proc/self/mountinfo") ?? "");
+  const { kind } = await kindOf(directory);
+  if (kind !== "directory") {
+    throw new OpsError("bad-input", `${directory}: ${kind === "missing" ? "no such directory" : "not a directory"}`, {
+      hint: "name the recorder's log directory: LOG_DIR=DIR, or DIR as an argument",
+    });
+  }
+  const notes: string[] = [];
+  const found = await readableLogs(directory, notes);
+  return { ...found, isDefault: true, notes };
+}

@@ -1,0 +1,247 @@
+/**
+ * Where the cluster's own logs are: files that were named, or the usual places of this node and the tools that answer here.
+ * Output: what each of them says, and which could not be read and why. A source that is not there is never an error;
+ *         one that was named is.
+ * The tools asked (dlm_tool dump, dmesg, stonith_admin) read memory and touch no filesystem; each has a time limit.
+ */
+import { basename } from "node:path";
+import { OpsError, reasonOf } from "../../core/errors.ts";
+import { type Argv, failureOf } from "../../core/exec.ts";
+import { errorCode, modifiedMsOf } from "../../core/files.ts";
+import { assertLocal } from "../../core/local-path.ts";
+import { expandPattern, kindOf, readFileBlocks } from "../../core/streams.ts";
+import type { AnalyzeContext } from "../context.ts";
+import { isGlob } from "../filter.ts";
+import { compressionOf } from "../inputs.ts";
+import { corosyncReader, parseNodeNames } from "./corosync.ts";
+import { dlmReader, dmesgReader, type UptimeZero } from "./dlm.ts";
+import type { LogFile, LogReader } from "./fact.ts";
+import { HISTORY_ARGV, type HistoryEntry, parseHistory } from "./history.ts";
+import { pacemakerReader } from "./pacemaker.ts";
+
+export type LogWords = {
+  pacemaker: readonly string[];
+  corosync: readonly string[];
+  dlm: readonly string[];
+  dmesg: readonly string[];
+  history: string | undefined;
+  corosyncConf: string | undefined;
+};
+
+export type ClusterLogs = {
+  logs: LogFile[];
+  history: HistoryEntry[];
+  nodeNames: Map<number, string>;
+  notRead: { source: string; reason: string }[];
+};
+
+const USUAL = {
+  pacemaker: ["/var/log/pacemaker/pacemaker.log", "/var/log/pacemaker.log"],
+  corosync: ["/var/log/cluster/corosync.log", "/var/log/corosync/corosync.log"],
+  dlm: ["/var/log/dlm_controld/dlm_controld.log"],
+} as const;
+const USUAL_CONF = "/etc/corosync/corosync.conf";
+const TOOL_TIMEOUT_MS = 10_000;
+const DUMP_ARGV: Argv = ["dlm_tool", "dump"];
+const DMESG_ARGV: Argv = ["dmesg"];
+const MAX_TOOL_BYTES = 32 * 1024 * 1024;
+export const LIVE = "live";
+
+/** Any of them named: then nothing but what is named is read, so that another cluster's files are never mixed with ours. */
+const areNamed = ({ pacemaker, corosync, dlm, dmesg, history, corosyncConf }: LogWords): boolean =>
+  pacemaker.length + corosync.length + dlm.length + dmesg.length > 0 ||
+  history !== undefined ||
+  corosyncConf !== undefined;
+
+export async function readClusterLogs(context: AnalyzeContext, target: string, words: LogWords): Promise<ClusterLogs> {
+  const result: ClusterLogs = { logs: [], history: [], nodeNames: new Map(), notRead: [] };
+  const wanted = areNamed(words) ? words : await usualPlaces(context, result);
+  const ends: LogReader["end"][] = [];
+  for (const path of await pathsOf(wanted.pacemaker)) {
+    ends.push((await feed(path, pacemakerReader({ file: path, modifiedMs: await changedMs(path), target }))).end);
+  }
+  for (const path of await pathsOf(wanted.corosync)) {
+    ends.push((await feed(path, corosyncReader({ file: path, modifiedMs: await changedMs(path) }))).end);
+  }
+  const zeros = await readDlm(context, wanted.dlm, result, ends);
+  await readDmesg(context, wanted.dmesg, zeros, result, ends);
+  // Nodes of one cluster keep one zone: what one file tells holds for those that tell nothing.
+  const alone = ends.map((end) => end());
+  const tie = alone.find((log) => log.tie !== undefined)?.tie;
+  result.logs = alone.map((log, index) => (log.clock === "assumed" && tie ? (ends[index]?.(tie) ?? log) : log));
+  await readHistoryInto(context, wanted.history, result);
+  if (wanted.corosyncConf !== undefined) {
+    const conf = context.host.readText(wanted.corosyncConf);
+    if (conf === undefined) throw new OpsError("bad-input", `${wanted.corosyncConf}: no such file`);
+    result.nodeNames = parseNodeNames(conf);
+  }
+  return result;
+}
+
+async function usualPlaces(context: AnalyzeContext, result: ClusterLogs): Promise<LogWords> {
+  const found = async (what: keyof typeof USUAL): Promise<string[]> => {
+    let reason = "not there";
+    for (const path of USUAL[what]) {
+      try {
+        await assertLocal(path, context.host.readText("/proc/self/mountinfo") ?? "");
+        if ((await kindOf(path)).kind !== "file") continue;
+        for await (const _ of readFileBlocks(path)) break;
+        return [path];
+      } catch (error) {
+        reason = reasonOf(error);
+      }
+    }
+    result.notRead.push({ source: USUAL[what][0], reason });
+    return [];
+  };
+  const conf = context.host.readText(USUAL_CONF);
+  return {
+    pacemaker: await found("pacemaker"),
+    corosync: await found("corosync"),
+    dlm: [...(await found("dlm")), LIVE],
+    dmesg: [LIVE],
+    history: LIVE,
+    corosyncConf: conf === undefined ? undefined : USUAL_CONF,
+  };
+}
+
+async function pathsOf(words: readonly string[]): Promise<string[]> {
+  const paths: string[] = [];
+  for (const word of words) {
+    if (word === LIVE) paths.push(word);
+    else if ((await kindOf(word)).kind !== "missing") paths.push(word);
+    else if (isGlob(word)) paths.push(...(await expandPattern(word)));
+    else throw new OpsError("bad-input", `${word}: no such file`, { hint: `ls -l ${word}` });
+  }
+  return paths;
+}
+
+const changedMs = async (path: string): Promise<number> => (await modifiedMsOf(path)) ?? 0;
+
+async function feed<Reader extends Pick<LogReader, "line">>(path: string, reader: Reader): Promise<Reader> {
+  let number = 0;
+  try {
+    for await (const block of readFileBlocks(path, compressionOf(path))) {
+      if (block.kind === "oversize") {
+        number += 1;
+        continue;
+      }
+      const text = block.bytes.toString("utf8", block.from, block.to);
+      const lines = text.split("\n");
+      if (text.endsWith("\n")) lines.pop();
+      for (const line of lines) {
+        number += 1;
+        reader.line(line, number);
+      }
+    }
+  } catch (error) {
+    if (error instanceof OpsError || errorCode(error) === undefined) throw error;
+    throw new OpsError("io", `${path}: cannot be read: ${reasonOf(error)}`, { cause: error, hint: `ls -l ${path}` });
+  }
+  return reader;
+}
+
+function feedText<Reader extends Pick<LogReader, "line">>(text: string, reader: Reader): Reader {
+  for (const [index, line] of text.split("\n").entries()) reader.line(line, index + 1);
+  return reader;
+}
+
+/** stdout of a tool on this node; undefined, with the reason noted, when it has none to give. */
+async function ask(context: AnalyzeContext, argv: Argv, result: ClusterLogs): Promise<string | undefined> {
+  const answer = await context.host.run(argv, { timeoutMs: TOOL_TIMEOUT_MS, maxBytes: MAX_TOOL_BYTES });
+  const reason = failureOf(answer, TOOL_TIMEOUT_MS);
+  if (reason === undefined) return answer.stdout;
+  result.notRead.push({ source: argv.slice(0, 2).join(" "), reason });
+  return undefined;
+}
+
+type Zero = UptimeZero & { file: string };
+
+async function readDlm(
+  context: AnalyzeContext,
+  words: readonly string[],
+  result: ClusterLogs,
+  ends: LogReader["end"][],
+): Promise<Zero[]> {
+  const zeros: Zero[] = [];
+  for (const path of await pathsOf(words)) {
+    let reader: ReturnType<typeof dlmReader>;
+    if (path === LIVE) {
+      const text = await ask(context, DUMP_ARGV, result);
+      if (text === undefined) continue;
+      reader = feedText(text, dlmReader({ file: DUMP_ARGV.join(" "), modifiedMs: context.host.now().getTime() }));
+    } else reader = await feed(path, dlmReader({ file: path, modifiedMs: await changedMs(path) }));
+    ends.push(reader.end);
+    const zero = reader.zero();
+    if (zero) zeros.push({ ...zero, file: path });
+  }
+  return zeros;
+}
+
+/** Files of one node begin alike: `rabbit-node-1.dmesg.txt` and `rabbit-node-1.dlm_controld.log`. */
+const ownerOf = (path: string): string => basename(path).split(".")[0] ?? "";
+
+async function readDmesg(
+  context: AnalyzeContext,
+  words: readonly string[],
+  zeros: readonly Zero[],
+  result: ClusterLogs,
+  ends: LogReader["end"][],
+): Promise<void> {
+  for (const path of await pathsOf(words)) {
+    if (path === LIVE) {
+      const text = await ask(context, DMESG_ARGV, result);
+      if (text === undefined) continue;
+      const nowMs = context.host.now().getTime();
+      const uptime = Number(context.host.readText("/proc/uptime")?.split(" ")[0] ?? Number.NaN);
+      const zero = Number.isFinite(uptime) ? { epochMs: nowMs - uptime * 1000, from: "/proc/uptime" } : undefined;
+      const live = feedText(text, dmesgReader({ file: "dmesg", modifiedMs: nowMs }));
+      ends.push((borrowed) => live.endWith(zero, borrowed));
+      continue;
+    }
+    const own = zeros.filter(({ file }) => ownerOf(file) === ownerOf(path));
+    // Without such names one DLM log and one dmesg can only be of one node.
+    const zero =
+      own[0] ??
+      (words.length === 1 && new Set(zeros.map(({ file }) => ownerOf(file))).size === 1 ? zeros[0] : undefined);
+    const reader = await feed(path, dmesgReader({ file: path, modifiedMs: await changedMs(path) }));
+    ends.push((borrowed) => reader.endWith(zero, borrowed));
+  }
+}
+
+async function readHistoryInto(context: AnalyzeContext, word: string | undefined, result: ClusterLogs): Promise<void> {
+  if (word === undefined) return;
+  if (word !== LIVE) {
+    result.history = await readHistory(context, word);
+    return;
+  }
+  try {
+    result.history = await readHistory(context, LIVE);
+  } catch (error) {
+    if (!(error instanceof OpsError)) throw error;
+    result.notRead.push({ source: HISTORY_ARGV.slice(0, 2).join(" "), reason: error.message });
+  }
+}
+
+/** Pacemaker's history, from a file or of this cluster. Errors: OpsError, as it is the very thing asked for. */
+export async function readHistory(context: AnalyzeContext, word: string): Promise<HistoryEntry[]> {
+  if (word !== LIVE) {
+    const text = context.host.readText(word);
+    if (text === undefined)
+      throw new OpsError("bad-input", `${word}: no such file`, { hint: `${HISTORY_ARGV.join(" ")} >${word}` });
+    return parseHistory(text, word, await changedMs(word));
+  }
+  const answer = await context.host.run(HISTORY_ARGV, { timeoutMs: TOOL_TIMEOUT_MS, maxBytes: MAX_TOOL_BYTES });
+  if (answer.outcome === "not-started") {
+    throw new OpsError("missing-tool", `stonith_admin: cannot be started: ${answer.spawnError ?? "unknown"}`, {
+      hint: "--history FILE, written by stonith_admin --history '*' --verbose --output-as=xml on a cluster node",
+    });
+  }
+  const failure = failureOf(answer, TOOL_TIMEOUT_MS);
+  if (failure !== undefined) {
+    throw new OpsError(answer.outcome === "timed-out" ? "timeout" : "failed", `fencing history: ${failure}`, {
+      hint: "crm_mon -1",
+    });
+  }
+  return parseHistory(answer.stdout, HISTORY_ARGV.slice(0, 2).join(" "), context.host.now().getTime());
+}

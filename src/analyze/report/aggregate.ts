@@ -1,0 +1,489 @@
+/**
+ * Incidents → the numbers of the report.
+ * Input:  incidents one by one, in any order (in order of time is kindest to the table); the clock's zone is given.
+ * Output: ReportNumbers: counts by time, node, hour, filesystem and device, durations, and the newest incidents as columns.
+ *         Times are epoch ms; local means the zone's clock on the wall.
+ * Memory is flat, whatever comes in: every table of names has a limit, what is past it is counted and said, never dropped
+ * in silence. Durations are kept in steps of 5 %, so medians are right to 5 %.
+ */
+
+export const RESULTS = ["succeeded", "failed", "refused", "unknown"] as const;
+/** unknown: it was asked for, and nobody recorded how it ended. */
+export type IncidentResult = (typeof RESULTS)[number];
+
+export const CONTEXTS = ["found", "none", "unknown", "disabled"] as const;
+export type Context = (typeof CONTEXTS)[number];
+
+/** One fencing operation, however many lines tell of it. */
+export type ReportIncident = {
+  timeMs: number;
+  target: string;
+  action: string;
+  result: IncidentResult;
+  /** The target's GFS2 filesystems; `context` tells "none" from "could not ask". */
+  filesystems: readonly string[];
+  context: Context;
+  recorders: readonly string[];
+  durationMs: number | undefined;
+  device: string | undefined;
+  client: string | undefined;
+  reason: string | undefined;
+  /** Lines joined into this incident, and where the first of them stands. */
+  lineCount: number;
+  evidence: { file: string; line: number };
+};
+
+export type Zone = { name: string; offsetMinutes(timeMs: number): number };
+
+export type ResultCounts = Record<IncidentResult, number>;
+export type Bucket = { startLocalMs: number; counts: ResultCounts };
+export type BucketUnit = "hour" | "day" | "week" | "month";
+export type NodeRow = {
+  name: string;
+  counts: ResultCounts;
+  total: number;
+  hours: readonly number[];
+  lastLocalMs: number;
+};
+export type FilesystemRow = { name: string; total: number; nodes: number; lastLocalMs: number };
+export type DurationRow = { name: string; known: number; failed: number; median: number; p95: number; longest: number };
+/** `toMs` is exclusive; undefined: no limit. */
+export type DurationBin = { fromMs: number; toMs: number | undefined; count: number };
+
+/** What rows of the table share, kept once. */
+export type Kind = Pick<
+  ReportIncident,
+  "action" | "result" | "filesystems" | "context" | "recorders" | "device" | "client" | "reason"
+>;
+/** One entry a row in each column, newest first. */
+export type IncidentColumns = {
+  /** NO_TIME: not known. */
+  timesMs: Float64Array;
+  offsetsMinutes: Int32Array;
+  nodes: readonly string[];
+  kinds: readonly Kind[];
+  node: Int32Array;
+  kind: Int32Array;
+  /** −1: not known. */
+  durationMs: Float64Array;
+  lineCount: Uint32Array;
+  files: readonly string[];
+  file: Int32Array;
+  line: Float64Array;
+};
+
+export type ReportNumbers = {
+  incidents: number;
+  lines: number;
+  firstLocalMs: number | undefined;
+  lastLocalMs: number | undefined;
+  zoneName: string;
+  results: ResultCounts;
+  contexts: Record<Context, number>;
+  timeline: { unit: BucketUnit; buckets: readonly Bucket[] };
+  nodes: readonly NodeRow[];
+  filesystems: readonly FilesystemRow[];
+  durations: { known: number; bins: readonly DurationBin[]; rows: readonly DurationRow[] };
+  columns: IncidentColumns;
+  /** Incidents whose node, filesystem or device is past a limit, and those with no usable time. */
+  beyond: { nodes: number; filesystems: number; devices: number; time: number };
+};
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+const NODE_LIMIT = 10_000;
+const FILESYSTEM_LIMIT = 2_000;
+const DEVICE_LIMIT = 200;
+const KIND_LIMIT = 10_000; // the last half of them without the reason
+const FILE_LIMIT = 60_000; // fits the column's 16 bits
+const MAX_HOURS = 24 * 4;
+const MAX_DAYS = 4_000;
+const MAX_MONTHS = 2_400;
+/** Rows of the table: beyond this a person filters with `fencepost analyze incidents`, and the page stays small. */
+export const ROW_LIMIT = 100_000;
+const MAX_NAME_CHARS = 256; // longer than a node name can be; what is longer is an attack or an accident
+const BIN_BOUNDS_MS = [0, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000, 900_000];
+const STEP = Math.log(1.05);
+
+const noCounts = (): ResultCounts => ({ succeeded: 0, failed: 0, refused: 0, unknown: 0 });
+const sum = (counts: ResultCounts): number => counts.succeeded + counts.failed + counts.refused + counts.unknown;
+/** Before every time there is, so that it sorts last. */
+export const NO_TIME = -1e16;
+const isTime = (timeMs: number): boolean => Math.abs(timeMs) <= 8.64e15 - DAY_MS;
+const cut = (text: string): string => (text.length > MAX_NAME_CHARS ? `${text.slice(0, MAX_NAME_CHARS - 1)}…` : text);
+
+/** Text → small number, the first `limit` texts only. */
+class Dictionary {
+  readonly texts: string[] = [];
+  readonly #indices = new Map<string, number>();
+  readonly #limit: number;
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+  indexOf(text: string): number | undefined {
+    const known = this.#indices.get(text);
+    if (known !== undefined) return known;
+    if (this.texts.length >= this.#limit) return undefined;
+    this.#indices.set(text, this.texts.length);
+    return this.texts.push(text) - 1;
+  }
+}
+
+/** What rows share. The reason may differ every time: past a limit rows lose it, past the next all but the result. */
+class Kinds {
+  readonly list: Kind[] = [];
+  readonly #indices = new Map<string, number>();
+  indexOf(incident: ReportIncident): number {
+    const full: Kind = {
+      action: cut(incident.action),
+      result: incident.result,
+      filesystems: incident.filesystems.slice(0, 50).map(cut),
+      context: incident.context,
+      recorders: incident.recorders.slice(0, 50).map(cut),
+      device: incident.device === undefined ? undefined : cut(incident.device),
+      client: incident.client === undefined ? undefined : cut(incident.client),
+      reason: incident.reason === undefined ? undefined : cut(incident.reason),
+    };
+    const short: Kind = { ...full, reason: undefined };
+    const action = ["on", "off", "reboot"].includes(full.action) ? full.action : "other";
+    const bare: Kind = { ...short, action, filesystems: [], recorders: [], device: undefined, client: undefined };
+    return this.#find(full, KIND_LIMIT / 2) ?? this.#find(short, KIND_LIMIT) ?? this.#find(bare, KIND_LIMIT * 2) ?? -1;
+  }
+  #find(kind: Kind, limit: number): number | undefined {
+    const key = JSON.stringify(kind);
+    const known = this.#indices.get(key);
+    if (known !== undefined) return known;
+    if (this.list.length >= limit) return undefined;
+    this.#indices.set(key, this.list.length);
+    return this.list.push(kind) - 1;
+  }
+}
+
+/** Durations in steps of 5 %: flat memory, whatever their number. */
+class Spread {
+  readonly #steps = new Uint32Array(400); // 1.05^400 ms is over three days
+  count = 0;
+  longest = 0;
+  add(ms: number): void {
+    const step = ms < 1 ? 0 : Math.min(this.#steps.length - 1, Math.floor(Math.log(ms) / STEP) + 1);
+    this.#steps[step] = (this.#steps[step] ?? 0) + 1;
+    this.count++;
+    this.longest = Math.max(this.longest, ms);
+  }
+  /** The step's middle, never above the longest one seen. */
+  quantile(share: number): number {
+    let left = Math.max(1, Math.ceil(this.count * share));
+    for (const [step, count] of this.#steps.entries()) {
+      left -= count;
+      if (left <= 0) return step === 0 ? 0 : Math.min(this.longest, Math.exp((step - 0.5) * STEP));
+    }
+    return this.longest;
+  }
+}
+
+class NodeTally {
+  readonly counts = noCounts();
+  readonly hours = new Uint32Array(24);
+  lastLocalMs = Number.NEGATIVE_INFINITY;
+}
+type FilesystemTally = { total: number; nodes: Set<number>; lastLocalMs: number };
+
+/** The newest rows: a ring of typed arrays, so that a hundred thousand rows cost 4 MB. */
+class Ring {
+  readonly #capacity: number;
+  readonly timesMs: Float64Array;
+  readonly durationMs: Float64Array;
+  readonly node: Int32Array;
+  readonly kind: Int32Array;
+  readonly lineCount: Uint32Array;
+  readonly file: Int32Array;
+  readonly line: Float64Array;
+  size = 0;
+  #next = 0;
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+    this.timesMs = new Float64Array(capacity);
+    this.durationMs = new Float64Array(capacity);
+    this.node = new Int32Array(capacity);
+    this.kind = new Int32Array(capacity);
+    this.lineCount = new Uint32Array(capacity);
+    this.file = new Int32Array(capacity);
+    this.line = new Float64Array(capacity);
+  }
+  /** The slot to fill: a new one, else the oldest arrival's. */
+  claim(): number {
+    const slot = this.#next;
+    this.#next = (slot + 1) % this.#capacity;
+    this.size = Math.min(this.size + 1, this.#capacity);
+    return slot;
+  }
+}
+
+export class Aggregate {
+  readonly #zone: Zone;
+  readonly #ring: Ring;
+  readonly #nodeNames = new Dictionary(NODE_LIMIT);
+  readonly #nodes: NodeTally[] = [];
+  readonly #filesystems = new Map<string, FilesystemTally>();
+  readonly #devices = new Map<string, { spread: Spread; failed: number }>();
+  readonly #durations = new Spread();
+  readonly #bins = new Uint32Array(BIN_BOUNDS_MS.length);
+  readonly #kinds = new Kinds();
+  readonly #files = new Dictionary(FILE_LIMIT);
+  readonly #results = noCounts();
+  readonly #contexts: Record<Context, number> = { found: 0, none: 0, unknown: 0, disabled: 0 };
+  readonly #beyond = { nodes: 0, filesystems: 0, devices: 0, time: 0 };
+  // Finer tables are given up when the time span outgrows them.
+  #hours: Map<number, ResultCounts> | undefined = new Map();
+  #days: Map<number, ResultCounts> | undefined = new Map();
+  readonly #months = new Map<number, ResultCounts>();
+  #incidents = 0;
+  #lines = 0;
+  #firstLocalMs = Number.POSITIVE_INFINITY;
+  #lastLocalMs = Number.NEGATIVE_INFINITY;
+  #offsetKey = Number.NaN;
+  #offsetMs = 0;
+
+  constructor(zone: Zone, rowLimit = ROW_LIMIT) {
+    this.#zone = zone;
+    this.#ring = new Ring(rowLimit);
+  }
+
+  add(incident: ReportIncident): void {
+    const { result, timeMs } = incident;
+    this.#incidents++;
+    this.#lines += incident.lineCount;
+    this.#results[result]++;
+    this.#contexts[incident.context]++;
+    const localMs = this.#localMs(timeMs);
+    if (localMs === undefined) this.#beyond.time++;
+    else this.#addTime(localMs, result);
+    const node = this.#addNode(incident, localMs);
+    this.#addFilesystems(incident, node, localMs);
+    this.#addDuration(incident);
+    this.#addRow(incident, node);
+  }
+
+  finish(): ReportNumbers {
+    const known = Number.isFinite(this.#firstLocalMs);
+    return {
+      incidents: this.#incidents,
+      lines: this.#lines,
+      firstLocalMs: known ? this.#firstLocalMs : undefined,
+      lastLocalMs: known ? this.#lastLocalMs : undefined,
+      zoneName: this.#zone.name,
+      results: this.#results,
+      contexts: this.#contexts,
+      timeline: this.#timeline(),
+      nodes: this.#nodes
+        .map(({ counts, hours, lastLocalMs }, index) => ({
+          name: this.#nodeNames.texts[index] ?? "",
+          counts,
+          total: sum(counts),
+          hours: [...hours],
+          lastLocalMs,
+        }))
+        .sort((a, b) => b.total - a.total || (a.name < b.name ? -1 : 1)),
+      filesystems: [...this.#filesystems]
+        .map(([name, { total, nodes, lastLocalMs }]) => ({ name, total, nodes: nodes.size, lastLocalMs }))
+        .sort((a, b) => b.total - a.total || (a.name < b.name ? -1 : 1)),
+      durations: {
+        known: this.#durations.count,
+        bins: BIN_BOUNDS_MS.map((fromMs, index) => ({
+          fromMs,
+          toMs: BIN_BOUNDS_MS[index + 1],
+          count: this.#bins[index] ?? 0,
+        })),
+        rows: this.#durationRows(),
+      },
+      columns: this.#columns(),
+      beyond: this.#beyond,
+    };
+  }
+
+  /** What a clock on the wall showed, as if it were UTC; undefined for a time no calendar has. */
+  #localMs(timeMs: number): number | undefined {
+    if (!isTime(timeMs)) return undefined;
+    const key = Math.floor(timeMs / 900_000); // offsets change on a quarter of an hour, and asking is slow
+    if (key !== this.#offsetKey) {
+      this.#offsetKey = key;
+      this.#offsetMs = this.#zone.offsetMinutes(timeMs) * 60_000;
+    }
+    return timeMs + this.#offsetMs;
+  }
+
+  #addTime(localMs: number, result: IncidentResult): void {
+    this.#firstLocalMs = Math.min(this.#firstLocalMs, localMs);
+    this.#lastLocalMs = Math.max(this.#lastLocalMs, localMs);
+    const bump = (map: Map<number, ResultCounts>, key: number): number => {
+      const counts = map.get(key) ?? noCounts();
+      counts[result]++;
+      return map.set(key, counts).size;
+    };
+    if (this.#hours && bump(this.#hours, Math.floor(localMs / HOUR_MS)) > MAX_HOURS) this.#hours = undefined;
+    if (this.#days && bump(this.#days, Math.floor(localMs / DAY_MS)) > MAX_DAYS) this.#days = undefined;
+    const month = monthOf(localMs);
+    if (this.#months.has(month) || this.#months.size < MAX_MONTHS) bump(this.#months, month);
+    else this.#beyond.time++;
+  }
+
+  #addNode({ target, result }: ReportIncident, localMs: number | undefined): number | undefined {
+    const index = this.#nodeNames.indexOf(cut(target));
+    if (index === undefined) {
+      this.#beyond.nodes++;
+      return undefined;
+    }
+    this.#nodes[index] ??= new NodeTally();
+    const node = this.#nodes[index];
+    node.counts[result]++;
+    if (localMs === undefined) return index;
+    const hour = Math.floor((((localMs % DAY_MS) + DAY_MS) % DAY_MS) / HOUR_MS);
+    node.hours[hour] = (node.hours[hour] ?? 0) + 1;
+    node.lastLocalMs = Math.max(node.lastLocalMs, localMs);
+    return index;
+  }
+
+  #addFilesystems({ filesystems }: ReportIncident, node: number | undefined, localMs: number | undefined): void {
+    for (const long of filesystems) {
+      const name = cut(long);
+      let tally = this.#filesystems.get(name);
+      if (!tally) {
+        if (this.#filesystems.size >= FILESYSTEM_LIMIT) {
+          this.#beyond.filesystems++;
+          continue;
+        }
+        tally = { total: 0, nodes: new Set(), lastLocalMs: Number.NEGATIVE_INFINITY };
+        this.#filesystems.set(name, tally);
+      }
+      tally.total++;
+      if (node !== undefined) tally.nodes.add(node);
+      if (localMs !== undefined) tally.lastLocalMs = Math.max(tally.lastLocalMs, localMs);
+    }
+  }
+
+  #addDuration({ durationMs, device, result }: ReportIncident): void {
+    const known = durationMs !== undefined && durationMs >= 0 && Number.isFinite(durationMs);
+    if (known) {
+      this.#durations.add(durationMs);
+      const bin = BIN_BOUNDS_MS.findLastIndex((bound) => durationMs >= bound);
+      this.#bins[bin] = (this.#bins[bin] ?? 0) + 1;
+    }
+    if (device === undefined) return;
+    const name = cut(device);
+    let row = this.#devices.get(name);
+    if (!row) {
+      if (this.#devices.size >= DEVICE_LIMIT) {
+        this.#beyond.devices++;
+        return;
+      }
+      row = { spread: new Spread(), failed: 0 };
+      this.#devices.set(name, row);
+    }
+    if (known) row.spread.add(durationMs);
+    if (result === "failed") row.failed++;
+  }
+
+  #durationRows(): DurationRow[] {
+    const row = (name: string, spread: Spread, failed: number): DurationRow => ({
+      name,
+      known: spread.count,
+      failed,
+      median: spread.quantile(0.5),
+      p95: spread.quantile(0.95),
+      longest: spread.longest,
+    });
+    return [
+      row("", this.#durations, this.#results.failed),
+      ...[...this.#devices]
+        .map(([name, { spread, failed }]) => row(name, spread, failed))
+        .sort((a, b) => b.known - a.known || (a.name < b.name ? -1 : 1)),
+    ];
+  }
+
+  #addRow(incident: ReportIncident, node: number | undefined): void {
+    const slot = this.#ring.claim();
+    const ring = this.#ring;
+    ring.timesMs[slot] = isTime(incident.timeMs) ? incident.timeMs : NO_TIME;
+    ring.durationMs[slot] = incident.durationMs ?? -1;
+    ring.node[slot] = node ?? -1;
+    ring.kind[slot] = this.#kinds.indexOf(incident);
+    ring.lineCount[slot] = incident.lineCount;
+    ring.file[slot] = this.#files.indexOf(incident.evidence.file) ?? -1;
+    ring.line[slot] = incident.evidence.line;
+  }
+
+  #timeline(): ReportNumbers["timeline"] {
+    const inOrder = (map: Map<number, ResultCounts>): [number, ResultCounts][] => [...map].sort(([a], [b]) => a - b);
+    const width = (map: Map<number, ResultCounts>): number => {
+      const keys = [...map.keys()];
+      return keys.length === 0 ? 0 : Math.max(...keys) - Math.min(...keys) + 1;
+    };
+    if (this.#hours && width(this.#hours) <= MAX_HOURS) {
+      return { unit: "hour", buckets: filled(inOrder(this.#hours), (hour) => hour * HOUR_MS) };
+    }
+    if (this.#days && width(this.#days) <= 120) {
+      return { unit: "day", buckets: filled(inOrder(this.#days), (day) => day * DAY_MS) };
+    }
+    if (this.#days && width(this.#days) <= 7 * 130) {
+      const weeks = new Map<number, ResultCounts>();
+      for (const [day, counts] of this.#days) {
+        const week = Math.floor((day + 3) / 7); // 1970-01-01 was a Thursday; weeks start on Monday
+        const sofar = weeks.get(week) ?? noCounts();
+        for (const result of RESULTS) sofar[result] += counts[result];
+        weeks.set(week, sofar);
+      }
+      return { unit: "week", buckets: filled(inOrder(weeks), (week) => (week * 7 - 3) * DAY_MS) };
+    }
+    const months = inOrder(this.#months);
+    const startOf = (month: number) => Date.UTC(Math.floor(month / 12), month % 12, 1);
+    // Two clocks that are decades apart would give a bar chart of nothing: then only the months that have incidents.
+    return { unit: "month", buckets: width(this.#months) <= 600 ? filled(months, startOf) : only(months, startOf) };
+  }
+
+  #columns(): IncidentColumns {
+    const ring = this.#ring;
+    const order = Uint32Array.from({ length: ring.size }, (_, slot) => slot);
+    const time = (slot: number) => ring.timesMs[slot] ?? NO_TIME;
+    order.sort((a, b) => time(b) - time(a) || b - a);
+    const column = <T extends Float64Array | Int32Array | Uint32Array>(values: T): T => {
+      const sorted = values.slice(0, order.length) as T;
+      for (const [row, slot] of order.entries()) sorted[row] = values[slot] ?? 0;
+      return sorted;
+    };
+    return {
+      timesMs: column(ring.timesMs),
+      offsetsMinutes: Int32Array.from(order, (slot) =>
+        this.#localMs(time(slot)) === undefined ? 0 : Math.round(this.#offsetMs / 60_000),
+      ),
+      nodes: this.#nodeNames.texts,
+      kinds: this.#kinds.list,
+      node: column(ring.node),
+      kind: column(ring.kind),
+      durationMs: column(ring.durationMs),
+      lineCount: column(ring.lineCount),
+      files: this.#files.texts,
+      file: column(ring.file),
+      line: column(ring.line),
+    };
+  }
+}
+
+const monthOf = (localMs: number): number => {
+  const date = new Date(localMs);
+  return date.getUTCFullYear() * 12 + date.getUTCMonth();
+};
+
+const only = (entries: readonly [number, ResultCounts][], startOf: (key: number) => number): Bucket[] =>
+  entries.map(([key, counts]) => ({ startLocalMs: startOf(key), counts }));
+
+/** An hour without an incident is a bar of no height, not a missing bar. */
+function filled(entries: readonly [number, ResultCounts][], startOf: (key: number) => number): Bucket[] {
+  const buckets: Bucket[] = [];
+  let expected = entries[0]?.[0] ?? 0;
+  for (const [key, counts] of entries) {
+    for (; expected < key; expected++) buckets.push({ startLocalMs: startOf(expected), counts: noCounts() });
+    buckets.push({ startLocalMs: startOf(key), counts });
+    expected = key + 1;
+  }
+  return buckets;
+}

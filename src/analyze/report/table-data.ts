@@ -1,0 +1,165 @@
+/**
+ * The incidents table as data: columns of small numbers and the few texts they point to, in one JSON script element.
+ * Input:  IncidentColumns, newest first.
+ * Output: JSON text of at most `maxBytes`, and how many of the newest incidents it holds. 20 bytes an incident, where
+ *         table markup takes 500.
+ *   t  seconds since the row before, downwards (the first: since 1970); null: time not known
+ *   o  [row, minutes]: from this row on a clock on the wall was so much ahead of UTC
+ *   n, k, f  indices into nodes, kinds, files; −1: past a limit, not kept
+ *   d  duration in ms, −1: not known · c  lines joined · l  line number, as difference to the row before
+ *   kinds  [action, result, context, filesystems, recorders, client, device, reason]
+ */
+import { type IncidentColumns, type Kind, NO_TIME } from "./aggregate.ts";
+import { scriptJson } from "./words.ts";
+
+export type TableData = { json: string; listed: number };
+
+/** The texts in use, in order of first use. */
+class Used<T> {
+  readonly parts: string[] = [];
+  readonly #indices = new Map<number, number>();
+  readonly #all: readonly T[];
+  readonly #encode: (entry: T) => string;
+  constructor(all: readonly T[], encode: (entry: T) => string) {
+    this.#all = all;
+    this.#encode = encode;
+  }
+  /** The new index, and the bytes that its text adds. */
+  use(index: number): [index: number, bytes: number] {
+    const entry = this.#all[index];
+    if (entry === undefined) return [-1, 0];
+    const known = this.#indices.get(index);
+    if (known !== undefined) return [known, 0];
+    const text = this.#encode(entry);
+    this.#indices.set(index, this.parts.length);
+    return [this.parts.push(text) - 1, Buffer.byteLength(text) + 1];
+  }
+}
+
+const encodeKind = (kind: Kind): string =>
+  scriptJson([
+    kind.action,
+    kind.result,
+    kind.context,
+    kind.filesystems,
+    kind.recorders,
+    kind.client ?? "",
+    kind.device ?? "",
+    kind.reason ?? "",
+  ]);
+
+/** Numbers as text, a comma between them, digit by digit into one growing buffer: strings would cost thirty times as much. */
+class Column {
+  #bytes = Buffer.allocUnsafe(65_536);
+  #length = 0;
+  #mark = 0;
+  readonly #digits = new Uint8Array(20);
+
+  /** A whole number; undefined is written as null. Returns the bytes that it took. */
+  push(value: number | undefined): number {
+    const before = this.#length;
+    this.#room(24);
+    if (before > 0) this.#bytes[this.#length++] = 0x2c;
+    if (value === undefined) this.#length += this.#bytes.write("null", this.#length, "latin1");
+    else this.#number(value);
+    return this.#length - before;
+  }
+
+  /** `[row,value]` */
+  pushPair(row: number, value: number): number {
+    const before = this.#length;
+    this.#room(60);
+    this.#length += this.#bytes.write(before > 0 ? ",[" : "[", this.#length, "latin1");
+    this.#number(row);
+    this.#bytes[this.#length++] = 0x2c;
+    this.#number(value);
+    this.#bytes[this.#length++] = 0x5d;
+    return this.#length - before;
+  }
+
+  mark(): void {
+    this.#mark = this.#length;
+  }
+  /** Forgets what was pushed since. */
+  backToMark(): void {
+    this.#length = this.#mark;
+  }
+  text(): string {
+    return this.#bytes.toString("latin1", 0, this.#length);
+  }
+
+  #number(value: number): void {
+    let rest = Math.abs(Math.trunc(value));
+    if (!(rest < 1e18)) rest = 0; // no time, line or duration is so big
+    if (value <= -1) this.#bytes[this.#length++] = 0x2d;
+    let count = 0;
+    do {
+      this.#digits[count++] = 0x30 + (rest % 10);
+      rest = Math.floor(rest / 10);
+    } while (rest > 0);
+    while (count > 0) this.#bytes[this.#length++] = this.#digits[--count] ?? 0x30;
+  }
+
+  #room(bytes: number): void {
+    if (this.#length + bytes <= this.#bytes.length) return;
+    this.#bytes = Buffer.concat([this.#bytes], this.#bytes.length * 2);
+  }
+}
+const COLUMNS = ["t", "o", "n", "k", "d", "c", "f", "l"] as const;
+
+export function encodeTable(columns: IncidentColumns, maxBytes: number): TableData {
+  const nodes = new Used(columns.nodes, scriptJson);
+  const kinds = new Used(columns.kinds, encodeKind);
+  const files = new Used(columns.files, scriptJson);
+  const out = {
+    t: new Column(),
+    o: new Column(),
+    n: new Column(),
+    k: new Column(),
+    d: new Column(),
+    c: new Column(),
+    f: new Column(),
+    l: new Column(),
+  } satisfies Record<(typeof COLUMNS)[number], Column>;
+  let left = maxBytes - 200; // keys and brackets
+  let seconds = 0;
+  let line = 0;
+  let offset = Number.NaN;
+  let listed = 0;
+  for (const [row, timeMs] of columns.timesMs.entries()) {
+    for (const key of COLUMNS) out[key].mark();
+    const [node, nodeBytes] = nodes.use(columns.node[row] ?? -1);
+    const [kind, kindBytes] = kinds.use(columns.kind[row] ?? -1);
+    const [file, fileBytes] = files.use(columns.file[row] ?? -1);
+    const thisSecond = Math.floor(timeMs / 1000);
+    const thisLine = columns.line[row] ?? 0;
+    const thisOffset = columns.offsetsMinutes[row] ?? 0;
+    left -=
+      nodeBytes +
+      kindBytes +
+      fileBytes +
+      out.t.push(timeMs === NO_TIME ? undefined : row === 0 ? thisSecond : seconds - thisSecond) +
+      (thisOffset === offset ? 0 : out.o.pushPair(row, thisOffset)) +
+      out.n.push(node) +
+      out.k.push(kind) +
+      out.d.push(Math.round(columns.durationMs[row] ?? -1)) +
+      out.c.push(columns.lineCount[row] ?? 1) +
+      out.f.push(file) +
+      out.l.push(thisLine - line);
+    if (left < 0) {
+      for (const key of COLUMNS) out[key].backToMark();
+      break;
+    }
+    if (timeMs !== NO_TIME) seconds = thisSecond;
+    line = thisLine;
+    offset = thisOffset;
+    listed++;
+  }
+  const fields = [
+    `"nodes":[${nodes.parts.join(",")}]`,
+    `"kinds":[${kinds.parts.join(",")}]`,
+    `"files":[${files.parts.join(",")}]`,
+    ...COLUMNS.map((key) => `"${key}":[${out[key].text()}]`),
+  ];
+  return { json: `{${fields.join(",")}}`, listed };
+}

@@ -1,0 +1,214 @@
+/**
+ * Lines as they are appended, each once, across rotation, truncation and a directory that is not there yet.
+ * Input:  a path; how many of its last lines to begin with. Output: lines in order, without their newline.
+ * Looks every pollMs: a watch would be a little sooner, but says nothing on every filesystem and about a directory that
+ * does not exist. The old file stays open after a rotation until it has been quiet for RETIRE_MS, because a writer that
+ * had opened it may still append. Files that came and went between two looks are found among the rotated names.
+ * Errors: the system's, other than "not there".
+ */
+import { basename, dirname } from "node:path";
+import { type FileHandle, listNames, openToFollow, readAt, statOf } from "../core/files.ts";
+import type { Host } from "../core/host.ts";
+
+export const POLL_MS = 200;
+const RETIRE_MS = 5_000;
+const CHUNK_BYTES = 256 * 1024;
+const MAX_LINE_BYTES = 1024 * 1024;
+/** So many bytes before the place read last are remembered: a file truncated and filled again is not what it was. */
+const MEMORY_BYTES = 64;
+const NEWLINE = 0x0a;
+
+export type FollowedLine = { text: string; file: string };
+export type FollowNote = { note: "rotated" | "truncated" | "waiting" | "appeared" | "too-long"; file: string };
+
+export type FollowOptions = {
+  path: string;
+  /** Begin with the last so many lines that are wanted. */
+  last: number;
+  wanted?: (text: string) => boolean;
+  pollMs?: number;
+  signal?: AbortSignal;
+};
+
+type Followed = {
+  handle: FileHandle;
+  inode: number;
+  offset: number;
+  rest: Buffer;
+  memory: Buffer;
+  tooLong: boolean;
+  quietSinceMs: number;
+};
+
+export async function* follow(
+  host: Pick<Host, "sleep" | "monotonicMs">,
+  { path, last, wanted = () => true, pollMs = POLL_MS, signal }: FollowOptions,
+): AsyncGenerator<FollowedLine | FollowNote> {
+  let current: Followed | undefined;
+  let retiring: Followed[] = [];
+  const finished = new Set<number>();
+  const line = (text: string): FollowedLine => ({ text, file: path });
+
+  const openAt = async (file: string): Promise<Followed | undefined> => {
+    const handle = await openToFollow(file);
+    if (!handle) return undefined;
+    const { ino } = await handle.stat();
+    return {
+      handle,
+      inode: ino,
+      offset: 0,
+      rest: Buffer.alloc(0),
+      memory: Buffer.alloc(0),
+      tooLong: false,
+      quietSinceMs: host.monotonicMs(),
+    };
+  };
+  const read = (followed: Followed) => newLines(followed, path, host);
+
+  try {
+    current = await openAt(path);
+    for (const name of await siblings(path)) {
+      const stat = await statOf(name);
+      if (stat) finished.add(stat.inode);
+    }
+    if (current) {
+      yield* (await lastLines(current, last, wanted)).map(line);
+    } else yield { note: "waiting", file: path };
+    while (!signal?.aborted) {
+      if (current) yield* read(current);
+      const there = await openAt(path);
+      if (there && there.inode !== current?.inode) {
+        if (current) {
+          yield* read(current); // what was written before the new file came to be stands before it
+          yield { note: "rotated", file: path };
+          retiring.push(current);
+        } else yield { note: "appeared", file: path };
+        finished.add(there.inode);
+        // Whole files that came and went in between, oldest first.
+        for (const between of await unseen(path, finished, retiring)) {
+          const missed = await openAt(between);
+          if (!missed) continue;
+          finished.add(missed.inode);
+          yield* read(missed);
+          retiring.push(missed);
+        }
+        current = there;
+        yield* read(current);
+      } else await there?.handle.close();
+      const still: Followed[] = [];
+      for (const old of retiring) {
+        yield* read(old);
+        if (host.monotonicMs() - old.quietSinceMs < RETIRE_MS) {
+          still.push(old);
+          continue;
+        }
+        if (old.rest.length > 0) yield line(old.rest.toString("utf8")); // torn for good
+        finished.add(old.inode);
+        await old.handle.close();
+      }
+      retiring = still;
+      if (!signal?.aborted) await host.sleep(pollMs, signal);
+    }
+  } finally {
+    for (const { handle } of [...retiring, ...(current ? [current] : [])]) await handle.close();
+  }
+}
+
+async function* newLines(
+  followed: Followed,
+  path: string,
+  host: Pick<Host, "monotonicMs">,
+): AsyncGenerator<FollowedLine | FollowNote> {
+  const { size } = await followed.handle.stat();
+  if (size < followed.offset || !(await isSameFile(followed))) {
+    followed.offset = 0;
+    followed.rest = Buffer.alloc(0);
+    followed.memory = Buffer.alloc(0);
+    followed.tooLong = false;
+    yield { note: "truncated", file: path };
+  }
+  for (;;) {
+    const chunk = Buffer.from(await readAt(followed.handle, followed.offset, CHUNK_BYTES));
+    if (chunk.length === 0) return;
+    followed.quietSinceMs = host.monotonicMs();
+    followed.offset += chunk.length;
+    followed.memory = Buffer.concat([followed.memory, chunk]).subarray(-MEMORY_BYTES);
+    const end = chunk.lastIndexOf(NEWLINE);
+    if (end === -1) {
+      followed.rest = followed.tooLong ? followed.rest : Buffer.concat([followed.rest, chunk]);
+      if (followed.rest.length > MAX_LINE_BYTES) {
+        followed.rest = Buffer.alloc(0);
+        followed.tooLong = true;
+        yield { note: "too-long", file: path };
+      }
+      continue;
+    }
+    const whole = Buffer.concat([followed.rest, chunk.subarray(0, end)])
+      .toString("utf8")
+      .split("\n");
+    followed.rest = Buffer.from(chunk.subarray(end + 1));
+    if (followed.tooLong) whole.shift();
+    followed.tooLong = false;
+    for (const text of whole) yield { text: text.replace(/\r$/, ""), file: path };
+  }
+}
+
+/** What stood before the place read last still stands there. */
+async function isSameFile({ handle, offset, memory }: Followed): Promise<boolean> {
+  const there = await readAt(handle, offset - memory.length, memory.length);
+  return there.equals(memory);
+}
+
+/** The last lines wanted, read from the end; the file is then followed from behind its last whole line. */
+async function lastLines(followed: Followed, count: number, wanted: (text: string) => boolean): Promise<string[]> {
+  const { handle } = followed;
+  const { size } = await handle.stat();
+  let from = size;
+  let tail = Buffer.alloc(0);
+  let wholeEnd = -1;
+  const found: string[] = [];
+  while (from > 0 && (wholeEnd === -1 || found.length < count)) {
+    const start = Math.max(0, from - CHUNK_BYTES);
+    const chunk = Buffer.from(await readAt(handle, start, from - start));
+    from = start;
+    tail = Buffer.concat([chunk, tail]);
+    if (wholeEnd === -1) {
+      const last = tail.lastIndexOf(NEWLINE);
+      if (last === -1) continue;
+      wholeEnd = from + last + 1;
+      tail = tail.subarray(0, last + 1);
+    }
+    // The first of them may begin further up.
+    const first = from === 0 ? 0 : tail.indexOf(NEWLINE) + 1;
+    const lines = tail.subarray(first).toString("utf8").split("\n").slice(0, -1);
+    for (const text of lines.reverse()) {
+      if (found.length >= count) break;
+      if (wanted(text.replace(/\r$/, ""))) found.push(text.replace(/\r$/, ""));
+    }
+    tail = tail.subarray(0, first);
+  }
+  followed.offset = Math.max(0, wholeEnd);
+  followed.memory = Buffer.from(
+    await readAt(handle, Math.max(0, followed.offset - MEMORY_BYTES), Math.min(MEMORY_BYTES, followed.offset)),
+  );
+  return found.reverse();
+}
+
+/** Rotated files of this log that are plain text. */
+async function siblings(path: string): Promise<string[]> {
+  const base = basename(path);
+  const names = await listNames(dirname(path)).catch(() => []);
+  return names
+    .filter((name) => name.startsWith(base) && /^[.-][\d._-]+$/.test(name.slice(base.length)))
+    .map((name) => `${dirname(path)}/${name}`);
+}
+
+async function unseen(path: string, finished: ReadonlySet<number>, open: readonly Followed[]): Promise<string[]> {
+  const found: { name: string; modifiedMs: number }[] = [];
+  for (const name of await siblings(path)) {
+    const stat = await statOf(name);
+    if (!stat || finished.has(stat.inode) || open.some(({ inode }) => inode === stat.inode)) continue;
+    found.push({ name, modifiedMs: stat.modifiedMs });
+  }
+  return found.sort((a, b) => a.modifiedMs - b.modifiedMs).map(({ name }) => name);
+}

@@ -1,0 +1,322 @@
+/**
+ * Big files and pipes as blocks of whole lines, in bytes, with memory that does not grow with the file.
+ * Input:  a plain file or a part of it, a compressed file, or any stream of bytes.
+ * Output: blocks; a block's bytes are valid only until the next block is asked for, because its buffer is used again.
+ *         A line longer than MAX_LINE_BYTES is reported as `oversize` and never held.
+ * Errors: the system's, or OpsError missing-tool or bad-input for compressed files.
+ */
+import { readSync, writeSync } from "node:fs";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { OpsError, reasonOf } from "./errors.ts";
+import { startReading } from "./exec.ts";
+import { errorCode } from "./files.ts";
+
+const NEWLINE = 0x0a;
+
+/** Nobody reads our output any more: the end of the program, and no failure. */
+export class ClosedPipe extends Error {
+  constructor() {
+    super("nobody reads stdout any more");
+    this.name = "ClosedPipe";
+  }
+}
+
+/** Writes all of it to an open descriptor, however slowly it is taken. Errors: ClosedPipe, the system's. */
+export async function writeAll(descriptor: number, text: string | Uint8Array): Promise<void> {
+  const bytes = typeof text === "string" ? Buffer.from(text, "utf8") : text;
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(descriptor, bytes, at);
+    } catch (error) {
+      if (errorCode(error) === "EPIPE") throw new ClosedPipe();
+      // A pipe that somebody else made non-blocking, and that is full.
+      if (errorCode(error) !== "EAGAIN") throw error;
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+}
+
+/** Our writer refuses longer lines too. */
+export const MAX_LINE_BYTES = 1024 * 1024;
+const CHUNK_BYTES = 512 * 1024;
+
+export type Block =
+  /** Whole lines: `bytes` from `from` to `to`, each ended by a newline but perhaps the last of the file. */
+  | { kind: "lines"; bytes: Buffer; from: number; to: number; offset: number }
+  | { kind: "oversize"; offset: number; length: number };
+
+export type Compression = "none" | "gz" | "zst" | "xz" | "bz2" | "lz4";
+
+/** Tools that write what a compressed file holds to stdout. */
+const TOOLS = {
+  zst: ["zstd", "-dcq", "--"],
+  xz: ["xz", "-dcq", "--"],
+  bz2: ["bzip2", "-dcq", "--"],
+  lz4: ["lz4", "-dcq", "--"],
+} as const satisfies Record<Exclude<Compression, "none" | "gz">, readonly [string, ...string[]]>;
+
+export type ReadPart = {
+  /** First and last byte wanted; `start` is the beginning of a line. */
+  start?: number;
+  end?: number;
+  /** Less where many files are open at once. */
+  chunkBytes?: number;
+};
+
+/** Something to read from; `next` fills `into` from `at` and says how many bytes, 0 at the end. */
+type Feed = { next(into: Buffer, at: number, length: number): Promise<number>; close(): Promise<void> };
+
+async function fileFeed(path: string, { start = 0, end = Number.POSITIVE_INFINITY }: ReadPart): Promise<Feed> {
+  const handle = await openPlain(path);
+  let position = start;
+  return {
+    async next(into, at, length) {
+      const wanted = Math.min(length, end - position);
+      if (wanted <= 0) return 0;
+      // At once and not through the pool: 40 % less time for a whole file (measured), as the bytes are still in the cache
+      // of this core when they are looked at.
+      const count = readSync(handle.fd, into, at, wanted, position);
+      position += count;
+      return count;
+    },
+    close: () => handle.close(),
+  };
+}
+
+async function openPlain(path: string): Promise<FileHandle> {
+  // A FIFO opens only when somebody writes: fine for `analyze <(zcat x)`, which hands over /dev/fd/N.
+  return open(path, "r");
+}
+
+function chunkFeed(chunks: AsyncIterable<Uint8Array>, close: () => Promise<void>): Feed {
+  const iterator = chunks[Symbol.asyncIterator]();
+  let rest: Uint8Array | undefined;
+  return {
+    async next(into, at, length) {
+      while (rest === undefined || rest.length === 0) {
+        const { done, value } = await iterator.next();
+        if (done) return 0;
+        rest = value;
+      }
+      const taken = rest.subarray(0, length);
+      into.set(taken, at);
+      rest = rest.subarray(taken.length);
+      return taken.length;
+    },
+    async close() {
+      await iterator.return?.();
+      await close();
+    },
+  };
+}
+
+async function gzipFeed(path: string): Promise<Feed> {
+  const { createGunzip } = await import("node:zlib");
+  const handle = await openPlain(path);
+  const input = handle.createReadStream({ autoClose: false });
+  const gunzip = createGunzip();
+  input.on("error", (error) => gunzip.destroy(error));
+  return chunkFeed(input.pipe(gunzip), async () => {
+    input.destroy();
+    gunzip.destroy();
+    await handle.close().catch(() => undefined);
+  });
+}
+
+async function toolFeed(path: string, compression: keyof typeof TOOLS): Promise<Feed> {
+  await (await openPlain(path)).close(); // so that a file we may not read is named as such
+  const reading = startReading([...TOOLS[compression], path]);
+  return chunkFeed(
+    (async function* () {
+      yield* reading.chunks;
+      const failure = await reading.failure;
+      if (failure !== undefined) throw new OpsError("bad-input", `${path}: ${failure}`);
+    })(),
+    async () => reading.stop(),
+  );
+}
+
+/** The lines of a file, decompressed. */
+export async function* readFileBlocks(
+  path: string,
+  compression: Compression = "none",
+  part: ReadPart = {},
+): AsyncGenerator<Block> {
+  const feed =
+    compression === "none"
+      ? await fileFeed(path, part)
+      : compression === "gz"
+        ? await gzipFeed(path)
+        : await toolFeed(path, compression);
+  yield* blocksOf(feed, part);
+}
+
+/** The lines of a stream such as stdin. */
+export const readStreamBlocks = (chunks: AsyncIterable<Uint8Array>, part: ReadPart = {}): AsyncGenerator<Block> =>
+  blocksOf(
+    chunkFeed(chunks, async () => undefined),
+    part,
+  );
+
+async function* blocksOf(feed: Feed, { start = 0, chunkBytes = CHUNK_BYTES }: ReadPart): AsyncGenerator<Block> {
+  const room = MAX_LINE_BYTES;
+  // While the caller looks at one, the next is read into the other. What is left of a line moves in front of it.
+  const slots = [Buffer.allocUnsafeSlow(room + chunkBytes), Buffer.allocUnsafeSlow(room + chunkBytes)] as const;
+  let turn = 0;
+  let carried = 0;
+  let offset = start; // in the file, of the first carried byte
+  let skipped = 0; // bytes of a line that is too long
+  let reading = feed.next(slots[0], room, chunkBytes);
+  reading.catch(() => undefined); // awaited below; without this a caller that stops early leaves it unhandled
+  try {
+    for (;;) {
+      const count = await reading;
+      const bytes = slots[turn === 0 ? 0 : 1];
+      const other = slots[turn === 0 ? 1 : 0];
+      let from = room - carried;
+      const to = room + count;
+      if (count === 0) {
+        if (skipped > 0) yield { kind: "oversize", offset, length: skipped };
+        else if (carried > 0) yield { kind: "lines", bytes, from, to, offset };
+        return;
+      }
+      if (skipped > 0) {
+        const end = bytes.indexOf(NEWLINE, room);
+        const seen = (end === -1 || end >= to ? to : end + 1) - room;
+        skipped += seen;
+        from = room + seen;
+        if (end !== -1 && end < to) {
+          yield { kind: "oversize", offset, length: skipped };
+          offset += skipped;
+          skipped = 0;
+        }
+      }
+      const last = from === to ? -1 : bytes.subarray(from, to).lastIndexOf(NEWLINE);
+      const whole = last === -1 ? from : from + last + 1;
+      carried = to - whole;
+      if (skipped === 0 && carried > room) {
+        skipped = carried;
+        carried = 0;
+      } else {
+        bytes.copy(other, room - carried, whole, to);
+      }
+      turn = 1 - turn;
+      reading = feed.next(other, room, chunkBytes);
+      reading.catch(() => undefined);
+      if (whole > from) {
+        const here = offset;
+        offset += whole - from;
+        yield { kind: "lines", bytes, from, to: whole, offset: here };
+      }
+    }
+  } finally {
+    await reading.catch(() => undefined); // a read under way still writes into our buffer
+    await feed.close();
+  }
+}
+
+/** At most `length` bytes from `position`; fewer at the end. For looking into a file without reading it all. */
+export async function peekFile(path: string, position: number, length: number): Promise<Buffer> {
+  const handle = await openPlain(path);
+  try {
+    const buffer = Buffer.allocUnsafe(length);
+    let filled = 0;
+    while (filled < length) {
+      const { bytesRead } = await handle.read(buffer, filled, length - filled, position + filled);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return buffer.subarray(0, filled);
+  } finally {
+    await handle.close();
+  }
+}
+
+export type PathKind = "file" | "directory" | "other" | "missing";
+
+/** What a path leads to, links followed; `other` is a pipe or a device. */
+export async function kindOf(path: string): Promise<{ kind: PathKind; size: number }> {
+  try {
+    const found = await stat(path);
+    const kind = found.isFile() ? "file" : found.isDirectory() ? "directory" : "other";
+    return { kind, size: found.size };
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")) return { kind: "missing", size: 0 };
+    throw new OpsError("io", `${path}: cannot be read: ${reasonOf(error)}`, { cause: error, hint: `ls -ld ${path}` });
+  }
+}
+
+/** Paths that match a shell pattern, sorted. */
+export async function expandPattern(pattern: string): Promise<string[]> {
+  const { globSync } = await import("node:fs");
+  return globSync(pattern).sort();
+}
+
+/** How many lines end before byte `end`. */
+export async function countLines(path: string, end: number): Promise<number> {
+  const handle = await openPlain(path);
+  try {
+    const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    let lines = 0;
+    for (let position = 0; position < end; ) {
+      const { bytesRead } = await handle.read(buffer, 0, Math.min(CHUNK_BYTES, end - position), position);
+      if (bytesRead === 0) break;
+      const seen = buffer.subarray(0, bytesRead);
+      for (let at = seen.indexOf(NEWLINE); at !== -1; at = seen.indexOf(NEWLINE, at + 1)) lines += 1;
+      position += bytesRead;
+    }
+    return lines;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The lines of a plain file, the last block first; within a block they stand in the file's order. */
+export async function* readFileBlocksBackwards(
+  path: string,
+  { start = 0, end, chunkBytes = CHUNK_BYTES }: ReadPart & { end: number },
+): AsyncGenerator<Block> {
+  const handle = await openPlain(path);
+  try {
+    const buffer = Buffer.allocUnsafeSlow(chunkBytes + MAX_LINE_BYTES);
+    let to = end; // what lies before it is not handed out yet
+    let skipped = 0; // bytes of a line that is too long, already passed on the way back
+    while (to > start) {
+      const position = Math.max(start, to - buffer.length);
+      let filled = 0;
+      while (filled < to - position) {
+        const { bytesRead } = await handle.read(buffer, filled, to - position - filled, position + filled);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+      if (filled < to - position) throw new OpsError("bad-input", `${path}: it was cut while it was read`);
+      // The block begins behind the first newline, unless it is the file's first.
+      const first = position === start ? 0 : buffer.subarray(0, filled).indexOf(NEWLINE) + 1;
+      const onlyEnd = first === filled; // the newline is the last byte: it ends a line that began before the buffer
+      if (position > start && (first === 0 || onlyEnd)) {
+        if (onlyEnd && skipped > 0) {
+          yield { kind: "oversize", offset: to, length: skipped };
+          skipped = 0;
+        }
+        skipped += filled;
+        to = position;
+        continue;
+      }
+      let last = filled;
+      if (skipped > 0) {
+        // What follows the last newline belongs to the line that is too long.
+        const tail = buffer.subarray(0, filled).lastIndexOf(NEWLINE) + 1;
+        yield { kind: "oversize", offset: position + tail, length: skipped + filled - tail };
+        skipped = 0;
+        last = tail;
+      }
+      if (last > first) {
+        yield { kind: "lines", bytes: buffer, from: first, to: last, offset: position + first };
+      }
+      to = position + first;
+    }
+    if (skipped > 0) yield { kind: "oversize", offset: start, length: skipped };
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,194 @@
+/** Files as they really are after crashes, rotations and copies: right answers or a clear error. */
+import { spawnSync } from "node:child_process";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { expect, it } from "vitest";
+import { analyze, fileWith, line, originalLine, scratchDirectory } from "./call.ts";
+
+const total = async (words: readonly string[], stdin?: string | Uint8Array) => {
+  const called = await analyze(["count", "--json", ...words], stdin === undefined ? {} : { stdin });
+  expect(called.exitCode, called.stderr).toBe(0);
+  return { total: (JSON.parse(called.stdout) as { total: number }).total, stderr: called.stderr };
+};
+
+it("counts what is whole before a torn last line, and names that line", async () => {
+  const path = fileWith(`${line()}${line()}${line().slice(0, 90)}`);
+  expect(await total([path])).toEqual({
+    total: 2,
+    stderr: expect.stringContaining(`${path}:3: not counted: no JSON: {"timestamp"`),
+  });
+});
+
+it("makes bad lines an error with --strict, and gives no sum without them", async () => {
+  const called = await analyze(["count", "--json", "--strict", fileWith(`${line()}garbage\n${line()}`)]);
+  expect(called).toMatchObject({ exitCode: 65, stdout: "" });
+  expect(called.stderr).toMatch(/detailed\.jsonl:2: not counted: no event: garbage\n1 line is no fence event\n/);
+});
+
+it("shows the first five bad lines and says how many there are", async () => {
+  const { stderr } = await total([fileWith(`${"x\n".repeat(9)}${line()}`)]);
+  expect(stderr.match(/not counted/g)).toHaveLength(5);
+  expect(stderr).toContain("9 lines are no fence event; the first 5 are shown");
+});
+
+it("finds the second of two records that a killed writer left in one line bad, whatever was asked for", async () => {
+  const joined = `${line({ target_node: "a-1" }).slice(0, 150)}${line({ target_node: "b-2" })}`;
+  for (const words of [[], ["--node", "b-2"], ["--action", "reboot"]]) {
+    expect(await total([...words, fileWith(`${joined}${line({ target_node: "b-2" })}`)])).toEqual({
+      total: 1,
+      stderr: expect.stringContaining(":1: not counted: no JSON"),
+    });
+  }
+});
+
+it("reads on after NUL bytes that a power cut left", async () => {
+  const holes = Buffer.concat([Buffer.from(line()), Buffer.alloc(5_000), Buffer.from(`\n${line()}`)]);
+  expect(await total([fileWith(holes)])).toEqual({ total: 2, stderr: expect.stringContaining(":2: not counted") });
+});
+
+it("reports a line of 50 MB and reads the lines around it", async () => {
+  const path = fileWith(line());
+  const block = Buffer.alloc(10 * 1024 * 1024, "x");
+  for (let index = 0; index < 5; index += 1) appendFileSync(path, block);
+  appendFileSync(path, `\n${line()}${line()}`);
+  const before = process.memoryUsage.rss();
+  const { total: count, stderr } = await total([path]);
+  expect({ count, stderr }).toEqual({
+    count: 3,
+    stderr: expect.stringContaining(":2: not counted: a line of 52428801 bytes"),
+  });
+  expect(process.memoryUsage.rss() - before).toBeLessThan(64 * 1024 * 1024);
+  const reversed = await analyze(["events", "--json", "--reverse", path]);
+  expect(reversed.stdout.trim().split("\n")).toHaveLength(3);
+  expect(reversed.stderr).toContain("a line of 524288");
+});
+
+it("reads lines that end with CR LF, and blank lines between them", async () => {
+  const text = `${line()}\n${line({ action: "off" })}`.replaceAll("\n", "\r\n");
+  for (const words of [[], ["--node", "compute-node-3"]]) {
+    expect(await total([...words, fileWith(text)])).toEqual({ total: 2, stderr: "" });
+  }
+  const { stdout } = await analyze(["events", "--json", fileWith(text)]);
+  expect(stdout).not.toContain("\r");
+});
+
+it("reads a file that begins with a byte order mark", async () => {
+  expect(await total([fileWith(`\ufeff${line()}${line()}`)])).toEqual({ total: 2, stderr: "" });
+});
+
+it("reads bytes that are no UTF-8 as U+FFFD and counts the event", async () => {
+  const [head = "", tail = ""] = line().split("initiated by");
+  const bytes = Buffer.concat([Buffer.from(head), Buffer.from([0xff, 0xfe]), Buffer.from(tail)]);
+  expect(await total([fileWith(bytes)])).toEqual({ total: 1, stderr: "" });
+  const { stdout } = await analyze(["events", "--json", fileWith(bytes)]);
+  expect(stdout).toContain("\ufffd");
+});
+
+it("answers zero for an empty file", async () => {
+  expect(await total([fileWith("")])).toEqual({ total: 0, stderr: "" });
+});
+
+it.each([
+  ["a directory without logs", (): string => scratchDirectory(), /no fence logs there/, 65],
+  ["a file that is not there", (): string => join(scratchDirectory(), "x.jsonl"), /x\.jsonl: no such file/, 65],
+  ["a glob that matches nothing", (): string => join(scratchDirectory(), "*.jsonl"), /no file matches/, 65],
+  [
+    "a compressed file that is none",
+    (): string => fileWith("plain", "a.jsonl.gz"),
+    /a\.jsonl\.gz: not readable as compressed/,
+    65,
+  ],
+  ["a file that cannot be read", (): string => "/proc/self/mem", /\/proc\/self\/mem: cannot be read/, 74],
+] as const)("says what is wrong with %s", async (_, path, message, exitCode) => {
+  const called = await analyze(["events", path()]);
+  expect(called).toMatchObject({ exitCode, stderr: expect.stringMatching(message) });
+});
+
+it("says where it looked when the default log directory is not there", async () => {
+  const called = await analyze(["events"], { env: { LOG_DIR: "/nonexistent/logs" } });
+  expect(called).toMatchObject({
+    exitCode: 65,
+    stderr: expect.stringContaining("/nonexistent/logs: no such directory"),
+  });
+});
+
+it("reads the original recorder's lines and the readable log, each as what it is", async () => {
+  const original = await analyze(["events", "--json", fileWith(originalLine())]);
+  expect(original.stdout).toBe(originalLine());
+  const readable = `[2025-01-10 14:23:16] ACTION=reboot TARGET="odd name" GFS2=["nnf-storage-1"] STATUS=initiated DETAILS=x = y\n`;
+  const called = await analyze([
+    "events",
+    "--json",
+    "--source",
+    "readable",
+    fileWith(readable, "fence-events-readable.log"),
+  ]);
+  expect(JSON.parse(called.stdout)).toMatchObject({
+    action: "reboot",
+    target_node: "odd name",
+    gfs2_filesystems: ["nnf-storage-1"],
+    status: "initiated",
+    details: "x = y",
+  });
+});
+
+it("reads a directory's rotated and compressed files as one log, oldest first, and never a half compressed twin", async () => {
+  const directory = scratchDirectory();
+  const base = join(directory, "fence-events-detailed.jsonl");
+  const at = (minute: number): string =>
+    line({ time_ms: Date.UTC(2025, 0, 10, 14, minute), target_node: `n${minute}` });
+  writeFileSync(`${base}.3.zst`, spawnSync("zstd", ["-c"], { input: at(1) }).stdout);
+  writeFileSync(`${base}.2.gz`, Buffer.concat([gzipSync(at(2)), gzipSync(at(3))]));
+  writeFileSync(`${base}.1`, at(4));
+  writeFileSync(`${base}.1.gz`, gzipSync(at(4)).subarray(0, 20));
+  writeFileSync(base, at(5));
+  writeFileSync(`${base}.orig`, at(9));
+  writeFileSync(join(directory, "fence-events-readable.log"), "not read, because the other one is there\n");
+  const called = await analyze(["events", "--json", directory]);
+  const targets = called.stdout.split("\n").flatMap((text) => /"target_node":"(\w+)"/.exec(text)?.[1] ?? []);
+  expect(targets).toEqual(["n1", "n2", "n3", "n4", "n5"]);
+  expect(called.stderr).toContain(".1.gz: not read");
+  expect(called.stderr).toContain(".orig: not read");
+  const newest = await analyze(["events", "--json", "--reverse", "--limit", "3", directory]);
+  expect(newest.stdout.match(/"target_node":"\w+"/g)).toEqual([
+    '"target_node":"n5"',
+    '"target_node":"n4"',
+    '"target_node":"n3"',
+  ]);
+});
+
+it("uses the readable log where only that survived", async () => {
+  const directory = scratchDirectory();
+  writeFileSync(
+    join(directory, "fence-events-readable.log"),
+    '[2025-01-10 14:23:16] ACTION=off TARGET=n1 GFS2=["none-detected"] STATUS=initiated DETAILS=x\n',
+  );
+  const called = await analyze(["filesystems", "--json", directory]);
+  // The readable log does not tell "none" from "nobody could be asked".
+  expect(JSON.parse(called.stdout)).toMatchObject({ total: 1, none: 0, unknown: 1 });
+});
+
+it("merges several recorders by time and drops what comes twice", async () => {
+  const one = fileWith(
+    ["01", "03", "05"]
+      .map((minute) => line({ time_ms: Date.parse(`2025-01-10T14:${minute}:00Z`), event_id: `id-${minute}` }))
+      .join(""),
+  );
+  const copy = ["02", "03", "04"]
+    .map((minute) => line({ time_ms: Date.parse(`2025-01-10T14:${minute}:00Z`), event_id: `id-${minute}` }))
+    .join("");
+  const two = join(dirname(one), "collected");
+  mkdirSync(two);
+  writeFileSync(join(two, "fence-events-detailed.jsonl"), copy);
+  const called = await analyze(["events", "--json", one, two]);
+  expect(called.stdout.match(/id-\d\d/g)).toEqual(["id-01", "id-02", "id-03", "id-04", "id-05"]);
+  const counted = await total([one, two]);
+  expect(counted.total).toBe(5);
+});
+
+it("reads stdin for a lone hyphen, also through several chunks", async () => {
+  const text = Array.from({ length: 50 }, (_, index) => line({ target_node: `n-${index % 5}` })).join("");
+  expect(await total(["-"], text)).toEqual({ total: 50, stderr: "" });
+  expect(await total(["--node", "n-3", "-"], text)).toEqual({ total: 10, stderr: "" });
+});

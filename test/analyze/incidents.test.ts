@@ -1,0 +1,259 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { decodeRecord, isEvent } from "../../src/analyze/decode.ts";
+import type { AnalyzedEvent } from "../../src/analyze/event.ts";
+import { incidentJoiner, joinIncidents } from "../../src/analyze/incidents.ts";
+import { analyze, CAPTURED, directoryWith, outcome, record } from "./run-analyze.ts";
+
+const at = (seconds: number): number => Date.parse("2026-11-20T10:00:00Z") + seconds * 1000;
+const events = (...records: object[]): AnalyzedEvent[] =>
+  records.map((one, index) => {
+    const decoded = decodeRecord(one, JSON.stringify(one), { file: "log", line: index + 1 });
+    return isEvent(decoded) ? decoded : expect.fail(decoded.reason);
+  });
+const joined = (...records: object[]) =>
+  joinIncidents(events(...records)).map(({ target, action, actions, result, events, outcomes }) => ({
+    target,
+    action,
+    actions: actions.join(),
+    result,
+    lines: events.length,
+    outcomes: outcomes.length,
+  }));
+
+describe("one incident", () => {
+  it("is the off and the on of one reboot", () => {
+    expect(joined(record({ time: at(0) }), record({ time: at(120), action: "on" }))).toEqual([
+      { target: "compute-node-2", action: "off+on", actions: "off,on", result: "unknown", lines: 2, outcomes: 0 },
+    ]);
+  });
+
+  it("has the result and the name of its outcome, which several nodes report", () => {
+    expect(
+      joined(
+        record({ time: at(0) }),
+        record({ time: at(40), action: "on" }),
+        outcome({ time: at(43) }),
+        outcome({ time: at(43.4), recorder: "compute-node-3" }),
+        // The request that Pacemaker merged into it: another client, the same end.
+        outcome({ time: at(43.5), operation: { client: "stonith-api.1964", origin: "rabbit-node-1" } }),
+      ),
+    ).toEqual([
+      { target: "compute-node-2", action: "reboot", actions: "off,on", result: "succeeded", lines: 2, outcomes: 3 },
+    ]);
+  });
+
+  it("is the two refused lines of one attempt, and one more for each attempt", () => {
+    const refused = (seconds: number) => record({ time: at(seconds), action: "reboot", status: "refused" });
+    expect(
+      joined(refused(0), refused(1), refused(10), refused(11), refused(20)).map(({ lines, result }) => [lines, result]),
+    ).toEqual([
+      [2, "refused"],
+      [2, "refused"],
+      [1, "refused"],
+    ]);
+  });
+
+  it("is the same fence seen by several recorders", () => {
+    expect(
+      joined(
+        record({ time: at(0) }),
+        record({ time: at(5), recorder: "compute-node-3" }),
+        record({ time: at(30), action: "on", recorder: "compute-node-3" }),
+      ),
+    ).toMatchObject([{ lines: 3 }]);
+  });
+
+  it("takes an event that another node's clock put just behind its end", () => {
+    expect(
+      joined(record({ time: at(0) }), outcome({ time: at(10) }), record({ time: at(12), action: "on" })),
+    ).toMatchObject([{ lines: 2, outcomes: 1 }]);
+  });
+
+  it("joins halves that lie far apart when the outcome says that they are one", () => {
+    expect(
+      joined(record({ time: at(0) }), record({ time: at(900), action: "on" }), outcome({ time: at(903) })),
+    ).toMatchObject([{ lines: 2, action: "reboot" }]);
+  });
+
+  it("is a fence that only an alert reported", () => {
+    expect(joined(outcome({ time: at(0), status: "failed" }))).toEqual([
+      { target: "compute-node-2", action: "reboot", actions: "", result: "failed", lines: 0, outcomes: 1 },
+    ]);
+  });
+});
+
+describe("another incident", () => {
+  it.each([
+    ["a second off by the same recorder", [record({ time: at(0) }), record({ time: at(20) })]],
+    [
+      "an off after the on",
+      [
+        record({ time: at(0) }),
+        record({ time: at(5), action: "on" }),
+        record({ time: at(9), recorder: "compute-node-3" }),
+      ],
+    ],
+    ["an on long after the off", [record({ time: at(0) }), record({ time: at(700), action: "on" })]],
+    ["the same action of another node", [record({ time: at(0) }), record({ time: at(1), target: "compute-node-20" })]],
+    [
+      "an on after an off that was refused",
+      [record({ time: at(0), status: "refused" }), record({ time: at(9), action: "on" })],
+    ],
+    ["a line by hand", [record({ time: at(0) }), record({ time: at(1), source: "manual", action: "on" })]],
+    ["an outcome of the same kind later", [outcome({ time: at(0) }), outcome({ time: at(9) })]],
+  ])("is %s", (_, records) => {
+    expect(joined(...records)).toHaveLength(2);
+  });
+});
+
+it("begins anew with an off that comes after the fence before it has ended, however soon", () => {
+  const off = { action: "off", operation: { action: "off" } };
+  expect(
+    joined(
+      record({ time: at(0) }),
+      outcome({ time: at(3), ...off }),
+      record({ time: at(4) }),
+      outcome({ time: at(5), ...off, operation: { action: "off", client: "stonith_admin.7" } }),
+    ).map(({ lines, outcomes }) => [lines, outcomes]),
+  ).toEqual([
+    [1, 1],
+    [1, 1],
+  ]);
+});
+
+it("joins names that differ in case, as Pacemaker does", () => {
+  expect(
+    joined(record({ time: at(0), target: "Node-A" }), record({ time: at(9), action: "on", target: "node-a" })),
+  ).toHaveLength(1);
+});
+
+it("never loses or doubles a line, and comes in the order of the start, whatever the lines are", () => {
+  const one = fc.record({
+    time: fc.integer({ min: 0, max: 5_000 }).map(at),
+    action: fc.constantFrom("off", "on", "reboot"),
+    target: fc.constantFrom("a", "b"),
+    status: fc.constantFrom("initiated", "refused", "succeeded", "failed"),
+    recorder: fc.constantFrom("x", "y"),
+    source: fc.constantFrom("stonith", "manual", "alert"),
+  });
+  fc.assert(
+    fc.property(fc.array(one, { maxLength: 40 }), (records) => {
+      const all = events(...records.map((words) => record(words))).sort((a, b) => a.timeMs - b.timeMs);
+      const joiner = incidentJoiner();
+      const found = [...all.flatMap((event) => joiner.add(event)), ...joiner.end()];
+      const lines = found.flatMap(({ events, outcomes }) => [...events, ...outcomes]);
+      expect(lines.map(({ eventId }) => eventId).sort()).toEqual(all.map(({ eventId }) => eventId).sort());
+      const starts = found.map(({ startedMs }) => startedMs);
+      expect(starts).toEqual([...starts].sort((a, b) => a - b));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+describe("the command", () => {
+  const FENCES = [
+    record({ time: at(0) }),
+    record({ time: at(30), action: "on" }),
+    record({
+      time: at(4_000),
+      target: "compute-node-3",
+      gfs2_filesystems: ["none-detected"],
+      discovery: { result: "unknown", elapsed_ms: 5_000, attempts: [] },
+    }),
+    record({ time: at(9_000), action: "on", source: "manual" }),
+  ];
+  const directory = () =>
+    directoryWith({ "fence-events-detailed.jsonl": FENCES, "fence-outcomes.jsonl": [outcome({ time: at(33) })] });
+
+  it("shows one line a fence, on 80 columns", async () => {
+    const { lines } = await analyze(["incidents", directory()]);
+    for (const line of lines) expect([...line].length).toBeLessThanOrEqual(80);
+    expect(lines[0]?.split(/ +/)).toEqual(["STARTED", "NODE", "ACTION", "RESULT", "TOOK", "GFS2"]);
+    expect(lines[1]).toMatch(/^2026-11-20 \d\d:\d\d:\d\d {2}compute-node-2 {2}reboot {2}succeeded {2}33 s {2}gfs2-/);
+    expect(lines.filter((line) => /^\d{4}-/.test(line))).toHaveLength(3);
+    const wide = await analyze(["incidents", directory()], { columns: 200 });
+    expect(wide.lines).toEqual([
+      expect.stringContaining("RECORDED BY"),
+      expect.stringMatching(/gfs2-project, gfs2-scratch +rabbit-node-1$/),
+      expect.stringMatching(/compute-node-3 .* unknown +rabbit-node-1$/),
+      expect.stringMatching(/rabbit-node-1 \(by hand\)$/),
+    ]);
+  });
+
+  it("prints each as one JSON object with the lines it was made of", async () => {
+    const { json } = await analyze(["incidents", directory(), "--json"]);
+    expect(json()).toMatchObject([
+      {
+        target_node: "compute-node-2",
+        action: "reboot",
+        result: "succeeded",
+        duration_ms: 33_000,
+        gfs2: "found",
+        recorded: true,
+        lines: [{ line: 1 }, { line: 2 }, { line: 1, source: "alert" }],
+      },
+      {
+        target_node: "compute-node-3",
+        action: "off",
+        result: "unknown",
+        duration_ms: null,
+        gfs2: "unknown",
+        gfs2_filesystems: [],
+      },
+      { target_node: "compute-node-2", action: "on", manual: true },
+    ]);
+  });
+
+  it("keeps an incident whole when only one of its lines matches", async () => {
+    const { json } = await analyze(["incidents", directory(), "--status", "succeeded", "--json"]);
+    expect(json()).toMatchObject([{ target_node: "compute-node-2", lines: [{}, {}, {}] }]);
+    expect((await analyze(["incidents", directory(), "--reverse", "--limit", "1", "--json"])).json()).toMatchObject([
+      { manual: true },
+    ]);
+    expect((await analyze(["incidents", directory(), "--limit", "2", "--json"])).json()).toHaveLength(2);
+  });
+
+  it("adds what Pacemaker knows and nobody recorded, and the result of what was", async () => {
+    const logs = directoryWith({
+      "fence-events-detailed.jsonl": [
+        record({ time: "2026-11-20T10:43:18Z" }),
+        record({ time: "2026-11-20T10:44:05Z", action: "on" }),
+      ],
+    });
+    const { json } = await analyze([
+      "incidents",
+      logs,
+      "--history",
+      `${CAPTURED}/b2-second-failure-recorder-first/after.stonith_admin-history.xml`,
+      "--json",
+    ]);
+    expect(json()).toMatchObject([
+      {
+        target_node: "compute-node-2",
+        action: "reboot",
+        result: "succeeded",
+        recorded: true,
+        delegate: "rabbit-node-1",
+        lines: [{}, {}],
+      },
+      {
+        target_node: "compute-node-2",
+        action: "reboot",
+        result: "succeeded",
+        recorded: false,
+        delegate: "compute-node-3",
+        lines: [],
+      },
+    ]);
+  });
+
+  it("joins 30,000 lines without holding them", async () => {
+    const many = Array.from({ length: 15_000 }, (_, index) => [
+      record({ time: at(index * 100), target: `node-${index % 7}` }),
+      record({ time: at(index * 100 + 20), action: "on", target: `node-${index % 7}` }),
+    ]).flat();
+    const { lines } = await analyze(["incidents", directoryWith({ "fence-events-detailed.jsonl": many }), "--json"]);
+    expect(lines).toHaveLength(15_000);
+  });
+});

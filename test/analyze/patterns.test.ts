@@ -1,0 +1,125 @@
+import { describe, expect, it } from "vitest";
+import { decodeRecord, isEvent } from "../../src/analyze/decode.ts";
+import { joinIncidents } from "../../src/analyze/incidents.ts";
+import { DEFAULT_THRESHOLDS, patternFinder, type Thresholds } from "../../src/analyze/patterns.ts";
+import { analyze, directoryWith, outcome, record } from "./run-analyze.ts";
+
+const at = (minutes: number): number => Date.parse("2026-11-20T10:00:00Z") + minutes * 60_000;
+const find = (records: readonly object[], thresholds: Partial<Thresholds> = {}) => {
+  const finder = patternFinder({ ...DEFAULT_THRESHOLDS, ...thresholds });
+  const events = records.map((one, index) => decodeRecord(one, "", { file: "log", line: index + 1 })).filter(isEvent);
+  for (const incident of joinIncidents(events)) finder.add(incident);
+  return finder.end();
+};
+
+it("finds a node that flaps, once for each time it does", () => {
+  const { flapping } = find(
+    [0, 60, 120, 180, 5_000, 10_000, 10_030, 10_060].map((minutes) => record({ time: at(minutes) })),
+  );
+  expect(flapping.map(({ node, count, fromMs, toMs }) => [node, count, fromMs, toMs])).toEqual([
+    ["compute-node-2", 4, at(0), at(180)],
+    ["compute-node-2", 3, at(10_000), at(10_060)],
+  ]);
+});
+
+it("counts a reboot's off and on as one fence, and neither refused nor failed nor made by hand", () => {
+  const { flapping, fences, refused } = find([
+    record({ time: at(0) }),
+    record({ time: at(1), action: "on" }),
+    record({ time: at(30), status: "refused" }),
+    record({ time: at(60), source: "manual" }),
+    record({ time: at(90) }),
+    outcome({ time: at(90.2), status: "failed" }),
+  ]);
+  expect({ flapping, fences, refused }).toEqual({ flapping: [], fences: 1, refused: 1 });
+});
+
+it("finds a storm over several nodes within minutes", () => {
+  const { storms } = find(["a", "b", "c", "d"].map((target, index) => record({ time: at(index * 2), target })));
+  expect(storms).toMatchObject([{ nodes: ["a", "b", "c", "d"], count: 4, fromMs: at(0), toMs: at(6) }]);
+  expect(find(["a", "b", "c"].map((target, index) => record({ time: at(index * 20), target }))).storms).toEqual([]);
+});
+
+it("finds two nodes that fenced each other, by whoever recorded or asked", () => {
+  const { mutual } = find([
+    record({ time: at(0), target: "a", recorder: "b" }),
+    record({ time: at(5), target: "b", recorder: "a" }),
+  ]);
+  expect(mutual).toMatchObject([{ nodes: ["a", "b"] }]);
+  const asked = find([
+    outcome({ time: at(0), target: "a", operation: { client: "pacemaker-controld.7", origin: "b", delegate: "c" } }),
+    record({ time: at(5), target: "b", recorder: "a" }),
+  ]);
+  expect(asked.mutual).toHaveLength(1);
+  expect(
+    find([record({ time: at(0), target: "a", recorder: "b" }), record({ time: at(15), target: "b", recorder: "a" })])
+      .mutual,
+  ).toEqual([]);
+});
+
+it("finds slow and failing devices where an outcome tells", () => {
+  const { slow, failing } = find([
+    record({ time: at(0) }),
+    outcome({ time: at(3), operation: { device: "ipmi-2" } }),
+    record({ time: at(100) }),
+    outcome({ time: at(100.5), status: "failed", operation: { device: "ipmi-2", reason: "no route to host" } }),
+  ]);
+  expect(slow).toMatchObject([{ device: "ipmi-2", count: 1, of: 2, worstMs: 180_000 }]);
+  expect(failing).toMatchObject([{ device: "ipmi-2", failed: 1, of: 2, lastReason: "no route to host" }]);
+});
+
+it("finds fences whose GFS2 context nobody could tell, and why", () => {
+  const discovery = {
+    result: "unknown",
+    elapsed_ms: 5_000,
+    attempts: [{ method: "dlm", status: "failed", elapsed_ms: 5_000, reason: "timed out after 5000 ms" }],
+  };
+  const { unknownContext, slowDiscovery } = find([
+    record({ time: at(0), gfs2_filesystems: ["none-detected"], discovery }),
+    record({ time: at(60), gfs2_filesystems: ["none-detected"], discovery }),
+    record({ time: at(120) }),
+  ]);
+  expect(unknownContext).toMatchObject({
+    count: 2,
+    of: 3,
+    reasons: [{ count: 2, reason: "dlm failed: timed out after … ms" }],
+  });
+  expect(slowDiscovery).toEqual([{ recorder: "rabbit-node-1", count: 2, worstMs: 5_000 }]);
+});
+
+describe("the command", () => {
+  const directory = () =>
+    directoryWith({ "fence-events-detailed.jsonl": [0, 60, 120].map((minutes) => record({ time: at(minutes) })) });
+
+  it("shows each pattern on 80 columns", async () => {
+    const { exitCode, stdout, lines } = await analyze(["patterns", directory()]);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain(
+      "3 fences in 3 incidents; 0 refused\n\nFlapping nodes (3 fences within 24 h)\n  compute-node-2: 3 times, ",
+    );
+    for (const line of lines) expect([...line].length).toBeLessThanOrEqual(80);
+  });
+
+  it("takes its thresholds from options", async () => {
+    const { json } = await analyze(["patterns", directory(), "--flap-count", "2", "--flap-window", "2h", "--json"]);
+    expect(json()).toMatchObject([
+      {
+        fences: 3,
+        thresholds: { flap_count: 2, flap_window_ms: 7_200_000 },
+        flapping: [{ node: "compute-node-2", count: 3 }],
+        storms: [],
+      },
+    ]);
+    expect((await analyze(["patterns", directory(), "--flap-window", "90m", "--json"])).json()).toMatchObject([
+      { flapping: [] },
+    ]);
+  });
+
+  it.each([
+    ["--flap-window", "soon"],
+    ["--storm-nodes", "0"],
+    ["--slow", "5"],
+  ])("refuses %s %s", async (option, value) => {
+    await expect(analyze(["patterns", directory(), option, value])).rejects.toMatchObject({ kind: "usage" });
+  });
+});

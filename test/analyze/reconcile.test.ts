@@ -1,0 +1,200 @@
+import { describe, expect, it } from "vitest";
+import { decodeRecord, isEvent } from "../../src/analyze/decode.ts";
+import type { AnalyzedEvent } from "../../src/analyze/event.ts";
+import type { HistoryEntry } from "../../src/analyze/logs/history.ts";
+import { differences, reconcile } from "../../src/analyze/reconcile.ts";
+import { analyze, CAPTURED, directoryWith, outcome, record } from "./run-analyze.ts";
+
+const at = (seconds: number): number => Date.parse("2026-11-20T10:00:00Z") + seconds * 1000;
+const events = (...records: object[]): AnalyzedEvent[] =>
+  records.map((one, index) => {
+    const decoded = decodeRecord(one, JSON.stringify(one), { file: "log", line: index + 1 });
+    return isEvent(decoded) ? decoded : expect.fail(decoded.reason);
+  });
+const fence = (seconds: number | undefined, more: Partial<HistoryEntry> = {}): HistoryEntry => ({
+  action: "reboot",
+  target: "compute-node-2",
+  client: "stonith_admin.1",
+  origin: "rabbit-node-1",
+  delegate: "rabbit-node-1",
+  status: seconds === undefined ? "pending" : "success",
+  completedMs: seconds === undefined ? undefined : at(seconds),
+  wholeSeconds: true,
+  reason: undefined,
+  evidence: { file: "history", line: 1 },
+  ...more,
+});
+/** The history comes newest first. */
+const compared = (history: readonly HistoryEntry[], ...records: object[]) =>
+  reconcile(history.toReversed(), events(...records));
+const words = (result: ReturnType<typeof compared>) =>
+  result.fences.map(({ recordedAs, events }) => `${recordedAs} ${events.length}`);
+
+describe("a fence is", () => {
+  it("recorded when its off and on are there, unrecorded when nothing is", () => {
+    const result = compared(
+      [fence(60), fence(200), fence(400)],
+      record({ time: at(20) }),
+      record({ time: at(58), action: "on" }),
+      record({ time: at(380) }),
+      record({ time: at(395), action: "on" }),
+    );
+    expect(words(result)).toEqual(["recorded 2", "unrecorded 0", "recorded 2"]);
+    expect(differences(result)).toBe(1);
+  });
+
+  it("recorded by a line stamped within the second it ended in", () => {
+    expect(words(compared([fence(60), fence(62)], record({ time: at(60.9) }), record({ time: at(61.5) })))).toEqual([
+      "recorded 1",
+      "recorded 1",
+    ]);
+  });
+
+  it("recorded by a line that a fast clock put just behind its end", () => {
+    expect(words(compared([fence(60)], record({ time: at(64) })))).toEqual(["recorded 1"]);
+    const late = compared([fence(60)], record({ time: at(70) }));
+    expect([words(late), late.withoutFence.length]).toEqual([["unrecorded 0"], 1]);
+  });
+
+  it("partly recorded when only the on of a reboot is", () => {
+    expect(words(compared([fence(60)], record({ time: at(50), action: "on" })))).toEqual(["partly 1"]);
+  });
+
+  it("known by its outcome alone where an alert reported it", () => {
+    expect(words(compared([fence(60)], outcome({ time: at(60.4) })))).toEqual(["outcome-only 0"]);
+  });
+
+  it("one, though a merged request gives it two entries", () => {
+    const result = compared(
+      [fence(60), fence(61, { client: "pacemaker-controld.382", origin: "compute-node-3" })],
+      record({ time: at(20) }),
+    );
+    expect(words(result)).toEqual(["recorded 1"]);
+    expect(result.fences[0]?.entries).toHaveLength(2);
+  });
+
+  it.each([
+    ["the same client asks again", fence(61)],
+    ["the same program asks again on the same node", fence(61, { client: "stonith_admin.2" })],
+    ["another node did it", fence(61, { client: "other.2", delegate: "compute-node-3" })],
+    ["it ends later", fence(63, { client: "other.2" })],
+    ["it failed", fence(60, { client: "other.2", status: "failed" })],
+    ["it is another node's", fence(60, { client: "other.2", target: "compute-node-3" })],
+  ])("two when %s", (_, second) => {
+    expect(compared([fence(60), second]).fences).toHaveLength(2);
+  });
+
+  it("pending while it runs, its lines its own", () => {
+    const result = compared(
+      [fence(60), fence(undefined, { action: "off" })],
+      record({ time: at(30) }),
+      record({ time: at(100) }),
+    );
+    expect(words(result)).toEqual(["recorded 1", "recorded 1"]);
+    expect(words(compared([fence(undefined)]))).toEqual(["pending 0"]);
+    expect(differences(compared([fence(undefined)]))).toBe(0);
+  });
+
+  it("of another action when the recorded one is not covered", () => {
+    const result = compared([fence(60, { action: "on" })], record({ time: at(50), action: "off" }));
+    expect(words(result)).toEqual(["unrecorded 0"]);
+  });
+});
+
+describe("a line", () => {
+  it("without a fence is one that no fence of the history covers", () => {
+    const { withoutFence } = compared([fence(60), fence(5_000)], record({ time: at(20) }), record({ time: at(90) }));
+    expect(withoutFence).toMatchObject([{ timeMs: at(90) }]);
+  });
+
+  it("older than the history, or by hand, is not judged", () => {
+    const result = compared(
+      [fence(10_000)],
+      record({ time: at(0) }),
+      record({ time: at(9_990) }),
+      record({ time: at(12_000), source: "manual" }),
+    );
+    expect(result).toMatchObject({ beforeHistory: 1, manual: 1, withoutFence: [] });
+    expect(compared([], record({ time: at(0) }))).toMatchObject({
+      beforeHistory: 1,
+      withoutFence: [],
+      reachMs: undefined,
+    });
+  });
+});
+
+describe("the command", () => {
+  const HISTORY = `${CAPTURED}/b2-second-failure-recorder-first/after.stonith_admin-history.xml`;
+  const both = [
+    record({ time: "2026-11-20T10:43:18Z" }),
+    record({ time: "2026-11-20T10:44:05Z", action: "on" }),
+    record({ time: "2026-11-20T10:49:21Z" }),
+  ];
+
+  it("exits 0 when everything is recorded and 1 when something is missing, as diff does", async () => {
+    const whole = await analyze([
+      "reconcile",
+      directoryWith({ "fence-events-detailed.jsonl": both }),
+      "--history",
+      HISTORY,
+    ]);
+    expect(whole).toMatchObject({
+      exitCode: 0,
+      lines: [expect.stringMatching(/^2 fences in Pacemaker's history .*: 2 recorded, 0 not$/)],
+    });
+    const { exitCode, stdout, lines } = await analyze([
+      "reconcile",
+      directoryWith({ "fence-events-detailed.jsonl": both.slice(0, 2) }),
+      "--history",
+      HISTORY,
+    ]);
+    expect(exitCode).toBe(1);
+    for (const line of lines.filter((text) => !text.includes("/"))) expect([...line].length).toBeLessThanOrEqual(80);
+    expect(stdout).toContain("reboot of compute-node-2: nobody recorded it");
+    expect(stdout).toContain("pacemaker-controld.382@compute-node-3");
+  });
+
+  it("prints one object for programs", async () => {
+    const logs = directoryWith({
+      "fence-events-detailed.jsonl": [...both, record({ time: "2026-11-20T10:48:00Z", target: "compute-node-3" })],
+    });
+    const { exitCode, json } = await analyze(["reconcile", logs, "--history", HISTORY, "--json"]);
+    expect(exitCode).toBe(1);
+    expect(json()).toMatchObject([
+      {
+        differences: 1,
+        fences: [
+          {
+            recorded_as: "recorded",
+            history: [
+              { client: "stonith-api.1964", line: 6 },
+              { client: "pacemaker-controld.382", line: 5 },
+            ],
+            lines: [{ line: 1 }, { line: 2 }],
+          },
+          { recorded_as: "recorded", lines: [{ line: 3 }] },
+        ],
+        without_fence: [{ target_node: "compute-node-3", line: 4 }],
+        not_judged: { before_history: 0, manual: 0 },
+      },
+    ]);
+  });
+
+  it("asks the cluster by itself, with a time limit", async () => {
+    const logs = directoryWith({ "fence-events-detailed.jsonl": both });
+    const command = "stonith_admin --history * --verbose --output-as=xml";
+    const empty =
+      '<pacemaker-result><list name="fencing history" count="0"/><status code="0" message="OK"/></pacemaker-result>';
+    const { exitCode, stdout } = await analyze(["reconcile", logs], { commands: { [command]: empty } });
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain("3 lines are older than the history and not judged");
+    for (const [answer, kind] of [
+      [{ outcome: "timed-out" }, "timeout"],
+      [{ outcome: "not-started", spawnError: "ENOENT" }, "missing-tool"],
+      [{ exitCode: 102, stderr: "Not connected" }, "failed"],
+      ["<pacemaker-result>", "bad-output"],
+    ] as const) {
+      await expect(analyze(["reconcile", logs], { commands: { [command]: answer } })).rejects.toMatchObject({ kind });
+    }
+  });
+});
