@@ -6,8 +6,10 @@
  * the last DUPLICATE_SPAN lines, so that memory stays flat).
  * Source: SPEC 3 "What is written".
  */
+
 import { decodeLine, isEvent } from "./decode.ts";
 import type { AnalyzedEvent, Evidence } from "./event.ts";
+import { HEAD_KEYS } from "./head.ts";
 
 export type ProblemKind =
   | "bad-line"
@@ -24,16 +26,6 @@ export type Problem = { kind: ProblemKind; evidence: Evidence; text: string };
 
 export const DUPLICATE_SPAN = 500_000;
 
-const FIRST_KEYS = [
-  "timestamp",
-  "action",
-  "target_node",
-  "gfs2_filesystems",
-  "status",
-  "details",
-  "recorder_node",
-  "pacemaker_action",
-] as const;
 const ACTIONS = ["on", "off", "reboot"];
 const STATUSES = ["initiated", "refused", "succeeded", "failed", "requested", "completed"];
 const SOURCES = ["stonith", "alert", "reconcile", "manual"];
@@ -50,14 +42,14 @@ export function schemaProblems({ record, timeMs }: AnalyzedEvent): string[] {
   };
   const text = (key: string): void =>
     expect(typeof record[key] === "string", `${key}: not a text: ${quoted(record[key])}`);
-  for (const key of FIRST_KEYS) if (key !== "gfs2_filesystems") text(key);
+  for (const key of HEAD_KEYS) if (key !== "gfs2_filesystems") text(key);
   const names = record.gfs2_filesystems;
   expect(
     Array.isArray(names) && names.every((name) => typeof name === "string"),
     `gfs2_filesystems: not a list of names: ${quoted(names)}`,
   );
   expect(
-    Object.keys(record).slice(0, FIRST_KEYS.length).join() === FIRST_KEYS.join(),
+    Object.keys(record).slice(0, HEAD_KEYS.length).join() === HEAD_KEYS.join(),
     "the first eight keys are not in the format's order",
   );
   expect(ACTIONS.includes(String(record.action)), `action: not on, off or reboot: ${quoted(record.action)}`);
