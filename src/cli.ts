@@ -1,18 +1,34 @@
 /**
  * `fencepost`, the admin's command: its first word is a subcommand, loaded when it is called.
+ * Errors: OpsError usage for a word that is none.
  */
-import type { AnalyzeContext } from "./analyze/context.ts";
 import { OpsError } from "./core/errors.ts";
+import type { ProgramContext } from "./core/program.ts";
 import { VERSION } from "./core/version.ts";
 
-const HELP = `fencepost ${VERSION}: tools for people who run high-availability storage clusters
+type Subcommand = {
+  name: string;
+  describe: string;
+  /** `called` is how the user wrote our name. */
+  run: (context: ProgramContext, words: readonly string[], called: string) => Promise<number>;
+};
+
+const SUBCOMMANDS: readonly Subcommand[] = [
+  {
+    name: "analyze",
+    describe: "answers questions about recorded fence events",
+    run: async (...call) => (await import("./analyze/cli.ts")).runAnalyze(...call),
+  },
+];
+
+const help = (): string => `fencepost ${VERSION}: tools for people who run high-availability storage clusters
 
 This executable answers to the name it is called by:
   fence_gfs2_recorder   fence agent that records fence events with their GFS2 context
   fencepost-analyze     the same as fencepost analyze
 
 Commands:
-  fencepost analyze     answers questions about recorded fence events
+${SUBCOMMANDS.map(({ name, describe }) => `  fencepost ${name.padEnd(16)} ${describe}`).join("\n")}
 
 Examples:
   fencepost analyze events --node compute-node-3 --since 2h
@@ -23,19 +39,17 @@ Examples:
 export async function runCli(
   words: readonly string[],
   out: (text: string) => void,
-  analyzeContext: () => Promise<AnalyzeContext>,
+  programContext: () => Promise<ProgramContext>,
 ): Promise<number> {
   const [word, ...rest] = words;
   if (word === "analyze" && rest[0] === "--part-of-a-search") {
     const { runPart } = await import("./analyze/parts.ts"); // started by ourselves: without yargs, 4 ms sooner
-    return runPart(await analyzeContext(), rest[1] ?? "");
+    return runPart(await programContext(), rest[1] ?? "");
   }
-  if (word === "analyze") {
-    const { runAnalyze } = await import("./analyze/cli.ts");
-    return runAnalyze(await analyzeContext(), rest, "fencepost analyze");
-  }
+  const subcommand = SUBCOMMANDS.find(({ name }) => name === word);
+  if (subcommand) return subcommand.run(await programContext(), rest, `fencepost ${subcommand.name}`);
   if (word === "--version" || word === "-V") out(`${VERSION}\n`);
-  else if (word === undefined || word === "--help" || word === "-h") out(HELP);
+  else if (word === undefined || word === "--help" || word === "-h") out(help());
   else throw new OpsError("usage", `fencepost: unknown command '${word.slice(0, 100)}'`, { hint: "fencepost --help" });
   return 0;
 }

@@ -3,10 +3,10 @@
  * printer of errors.
  */
 
-import type { AnalyzeContext } from "./analyze/context.ts";
 import { EXIT_CODES, OpsError } from "./core/errors.ts";
 import type { Argv } from "./core/exec.ts";
 import type { Host } from "./core/host.ts";
+import type { ProgramContext } from "./core/program.ts";
 import { escapeControl } from "./core/text.ts";
 import { type Personality, personalityOf } from "./programs.ts";
 
@@ -53,7 +53,7 @@ const loadHost = async (): Promise<Host> => (await import("./core/host.ts")).rea
 /** Wide enough for any table, narrow enough to read: where nobody tells how wide the reader's screen is. */
 const PIPED_COLUMNS = 200;
 
-async function analyzeContext(): Promise<AnalyzeContext> {
+async function programContext(): Promise<ProgramContext> {
   const { isatty } = await import("node:tty");
   const { writeAll } = await import("./core/streams.ts");
   const isTerminal = isatty(1);
@@ -86,11 +86,11 @@ async function run(personality: Personality): Promise<number> {
     }
     case "analyze": {
       const { runAnalyze } = await import("./analyze/cli.ts");
-      return runAnalyze(await analyzeContext(), words, "fencepost-analyze");
+      return runAnalyze(await programContext(), words, "fencepost-analyze");
     }
     case "cli": {
       const { runCli } = await import("./cli.ts");
-      return runCli(words, out, analyzeContext);
+      return runCli(words, out, programContext);
     }
     default:
       return personality satisfies never;

@@ -2,10 +2,11 @@
  * `fencepost analyze SUBCOMMAND [FILE…]`, also called as `fencepost-analyze`: words → options → the subcommand's module.
  * Errors: OpsError usage for words that are not understood.
  */
-import yargs, { type Argv, type Options } from "yargs";
+import type { Argv, Options } from "yargs";
 import { OpsError } from "../core/errors.ts";
+import type { ProgramContext } from "../core/program.ts";
+import { createParser } from "../core/words.ts";
 import type { AnalyzeArgs, AnalyzeCommand } from "./command.ts";
-import type { AnalyzeContext } from "./context.ts";
 import { type FilterWords, parseFilters } from "./filter.ts";
 
 type Listed = { name: string; describe: string; load: () => Promise<AnalyzeCommand> };
@@ -105,7 +106,7 @@ const EXIT_CODES_HELP =
   "74 a file cannot be read";
 
 /** `called` is how the user writes our name: `fencepost analyze` or `fencepost-analyze`. */
-export async function runAnalyze(context: AnalyzeContext, words: readonly string[], called: string): Promise<number> {
+export async function runAnalyze(context: ProgramContext, words: readonly string[], called: string): Promise<number> {
   const [word] = words;
   if (word === undefined || word === "--help" || word === "-h" || word === "help") {
     await context.out(`${await helpForAll(context, called)}\n`);
@@ -141,25 +142,8 @@ function withStdin(value: unknown): unknown {
   return value === STDIN_WORD ? "-" : value;
 }
 
-function plainParser(context: AnalyzeContext, name: string): Argv {
-  return yargs()
-    .scriptName(name)
-    .locale("en")
-    .version(false)
-    .help(false)
-    .exitProcess(false)
-    .showHelpOnFail(false)
-    .wrap(Math.max(60, Math.min(120, context.terminal.columns)))
-    .parserConfiguration({ "camel-case-expansion": false, "dot-notation": false, "parse-numbers": false })
-    .option("help", { alias: "h", type: "boolean", describe: "show this help" })
-    .fail((message, error) => {
-      if (error instanceof OpsError) throw error;
-      throw new OpsError("usage", `${name}: ${message ?? String(error)}`, { hint: `${name} --help` });
-    });
-}
-
-async function helpForAll(context: AnalyzeContext, called: string): Promise<string> {
-  let parser = plainParser(context, called).usage(
+async function helpForAll(context: ProgramContext, called: string): Promise<string> {
+  let parser = createParser(context, called).usage(
     `${called} SUBCOMMAND [FILE…]\n\nAnswers questions about recorded fence events.`,
   );
   for (const { name, describe } of COMMANDS) parser = parser.command(name, describe);
@@ -171,14 +155,14 @@ async function helpForAll(context: AnalyzeContext, called: string): Promise<stri
     .getHelp();
 }
 
-function parserFor(command: AnalyzeCommand, name: string, called: string, context: AnalyzeContext): Argv {
+function parserFor(command: AnalyzeCommand, name: string, called: string, context: ProgramContext): Argv {
   const filterNames = Object.keys(FILTER_OPTIONS);
   const [, ...positionals] = command.command.split(" ");
   const words = positionals
     .join(" ")
     .replace("[files..]", "[FILE…]")
     .replace(/<([\w-]+)>/g, (_, word: string) => word.toUpperCase());
-  let parser = plainParser(context, name)
+  let parser = createParser(context, name)
     .usage(`${name}${words === "" ? "" : ` ${words}`}\n\n${command.describe}`)
     .command(["$0", ...positionals].join(" "), false, (inner) => {
       let result = inner;
@@ -210,7 +194,7 @@ function lastOf(value: unknown): string | undefined {
   return last === undefined ? undefined : String(last);
 }
 
-async function argsFrom(argv: Readonly<Record<string, unknown>>, context: AnalyzeContext): Promise<AnalyzeArgs> {
+async function argsFrom(argv: Readonly<Record<string, unknown>>, context: ProgramContext): Promise<AnalyzeArgs> {
   const limit = lastOf(argv.limit);
   const words: FilterWords = {
     node: listOf(argv.node),

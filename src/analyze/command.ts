@@ -2,8 +2,8 @@
  * What a subcommand is: a module of `commands/`, loaded only when it is called. `cli.ts` lists them.
  */
 import type { Options, PositionalOptions } from "yargs";
+import type { ProgramContext } from "../core/program.ts";
 import { reportBadLines } from "./bad-lines.ts";
-import type { AnalyzeContext } from "./context.ts";
 import type { Filters } from "./filter.ts";
 import { type Logs, openLogs } from "./read.ts";
 
@@ -28,12 +28,12 @@ export type AnalyzeCommand = {
   positionals?: Readonly<Record<string, PositionalOptions>>;
   examples: readonly (readonly [command: string, what: string])[];
   /** The exit code, 0 when nothing is returned. */
-  run: (context: AnalyzeContext, args: AnalyzeArgs) => Promise<number | undefined>;
+  run: (context: ProgramContext, args: AnalyzeArgs) => Promise<number | undefined>;
 };
 
 /** Opens the logs that were asked for, lets `work` read them, and says at the end which lines were no events. */
 export async function withLogs<T>(
-  context: AnalyzeContext,
+  context: ProgramContext,
   args: AnalyzeArgs,
   work: (logs: Logs) => Promise<T>,
 ): Promise<T> {

@@ -9,8 +9,8 @@ import { basename, dirname } from "node:path";
 import { OpsError, reasonOf } from "../core/errors.ts";
 import { listNames, readWhole } from "../core/files.ts";
 import { assertLocal } from "../core/local-path.ts";
+import type { ProgramContext } from "../core/program.ts";
 import { type Compression, expandPattern, kindOf } from "../core/streams.ts";
-import type { AnalyzeContext } from "./context.ts";
 import { isGlob } from "./filter.ts";
 
 export const DEFAULT_LOG_DIR = "/var/log/gfs2-fencing";
@@ -88,7 +88,7 @@ function chainOf(name: string, files: readonly Named[], notes: string[]): Chain 
   return { name, files: kept.map(({ path, compression }) => ({ path, compression })) };
 }
 
-export async function findInputs(context: AnalyzeContext, words: readonly string[]): Promise<Inputs> {
+export async function findInputs(context: ProgramContext, words: readonly string[]): Promise<Inputs> {
   if (words.length === 0) return defaultInputs(context);
   const notes: string[] = [];
   const paths: string[] = [];
@@ -198,14 +198,14 @@ async function logsIn(directory: string, notes: string[]): Promise<DirectoryLogs
 }
 
 /** The directory that the recorder writes to. */
-export async function logDirectoryOf({ env }: Pick<AnalyzeContext, "env">): Promise<string> {
+export async function logDirectoryOf({ env }: Pick<ProgramContext, "env">): Promise<string> {
   if (env.LOG_DIR) return env.LOG_DIR;
   const config = await readWhole(CONFIG_FILE, 64 * 1024).catch(() => undefined);
   const line = /^[ \t]*LOG_DIR[ \t]*=[ \t]*(.*?)[ \t]*$/m.exec(config ?? "")?.[1];
   return line?.replace(/^(["'])(.*)\1$/, "$2") || DEFAULT_LOG_DIR;
 }
 
-async function defaultInputs(context: AnalyzeContext): Promise<Inputs> {
+async function defaultInputs(context: ProgramContext): Promise<Inputs> {
   const directory = await logDirectoryOf(context);
   // A filesystem that waits for fencing holds whoever looks at it, unkillably (SPEC 3).
   await assertLocal(directory, context.host.readText("/proc/self/mountinfo") ?? "");

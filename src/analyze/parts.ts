@@ -9,8 +9,8 @@ import { availableParallelism } from "node:os";
 import { OpsError } from "../core/errors.ts";
 import type { Argv } from "../core/exec.ts";
 import { startReading } from "../core/exec.ts";
+import type { ProgramContext } from "../core/program.ts";
 import { peekFile, readFileBlocks, readStreamBlocks } from "../core/streams.ts";
-import type { AnalyzeContext } from "./context.ts";
 import { NO_FILTERS } from "./filter.ts";
 import { createScanner } from "./scan.ts";
 
@@ -75,7 +75,7 @@ export function startPart(self: Argv, part: Part): { candidates: () => AsyncGene
 }
 
 /** What the other process does. */
-export async function runPart({ out }: AnalyzeContext, text: string): Promise<number> {
+export async function runPart({ out }: ProgramContext, text: string): Promise<number> {
   const { path, start, end, needles } = JSON.parse(text) as Part;
   const scanner = createScanner({ filters: NO_FILTERS, needles, firstLine: 0 });
   // Nobody reads before the other process has searched its own part, and a pipe holds 64 KB: what is found is held.

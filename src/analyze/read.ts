@@ -8,6 +8,7 @@
  */
 import { OpsError, reasonOf } from "../core/errors.ts";
 import { errorCode, listNames, readWhole } from "../core/files.ts";
+import type { ProgramContext } from "../core/program.ts";
 import {
   type Block,
   countLines,
@@ -19,7 +20,6 @@ import {
   readStreamBlocks,
 } from "../core/streams.ts";
 import { addBadLine, type BadLines, noBadLines } from "./bad-lines.ts";
-import type { AnalyzeContext } from "./context.ts";
 import { decodeLine, decodeRecord, isEvent } from "./decode.ts";
 import type { AnalyzedEvent, Evidence } from "./event.ts";
 import { type Filters, matchesEvent } from "./filter.ts";
@@ -41,7 +41,7 @@ const COLLECT_BYTES = 2 * 1024 * 1024;
 const COLLECT_ABOVE_BYTES = 66 * 1024 * 1024;
 
 export type Logs = {
-  context: AnalyzeContext;
+  context: ProgramContext;
   inputs: Inputs;
   filters: Filters;
   bad: BadLines;
@@ -62,7 +62,7 @@ export type ReadOptions = {
   filters?: Filters;
 };
 
-export async function openLogs(context: AnalyzeContext, files: readonly string[], filters: Filters): Promise<Logs> {
+export async function openLogs(context: ProgramContext, files: readonly string[], filters: Filters): Promise<Logs> {
   const inputs = await findInputs(context, files);
   for (const note of inputs.notes) context.err(note);
   return { context, inputs, filters, bad: noBadLines(), parsedBytes: 0 };
@@ -514,7 +514,7 @@ export async function readPending(
 }
 
 /** The entries of a directory of pending events; a directory that may not be looked into is said, not passed over. */
-export async function waitingIn({ err }: AnalyzeContext, directory: string): Promise<Waiting[]> {
+export async function waitingIn({ err }: ProgramContext, directory: string): Promise<Waiting[]> {
   const entries: Waiting[] = [];
   const names = await listNames(directory).catch((error: unknown) => {
     err(`${directory}: not read: ${reasonOf(error)}`);

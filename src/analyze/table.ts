@@ -5,9 +5,9 @@
 import { Chalk, type ChalkInstance } from "chalk";
 import stringWidth from "string-width";
 import wrapAnsi from "wrap-ansi";
+import type { Terminal } from "../core/program.ts";
 import { escapeControl } from "../core/text.ts";
 import { localTime } from "../records/fence-event.ts";
-import type { Terminal } from "./context.ts";
 import type { AnalyzedEvent } from "./event.ts";
 
 export type Column = {

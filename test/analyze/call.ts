@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { runAnalyze } from "../../src/analyze/cli.ts";
-import type { AnalyzeContext } from "../../src/analyze/context.ts";
 import { EXIT_CODES, OpsError } from "../../src/core/errors.ts";
 import { realHost } from "../../src/core/host.ts";
+import type { ProgramContext } from "../../src/core/program.ts";
 
 export const NOW = new Date("2025-01-10T15:00:00Z");
 
@@ -22,12 +22,12 @@ export type CallOptions = {
 };
 
 export function testContext(options: CallOptions = {}): {
-  context: AnalyzeContext;
+  context: ProgramContext;
   said: { out: string; err: string };
 } {
   const said = { out: "", err: "" };
   const decoder = new TextDecoder();
-  const context: AnalyzeContext = {
+  const context: ProgramContext = {
     host: { ...realHost, now: () => NOW },
     env: options.env ?? {},
     out: async (text) => {

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { runAnalyze } from "../../src/analyze/cli.ts";
-import type { AnalyzeContext } from "../../src/analyze/context.ts";
 import { realHost } from "../../src/core/host.ts";
+import type { ProgramContext } from "../../src/core/program.ts";
 import { FakeHost, type FakeTables } from "../fakes/fake-host.ts";
 
 export const CAPTURED = join(import.meta.dirname, "../fixtures/gfs2-cluster");
@@ -22,7 +22,7 @@ export type RunWorld = {
 export function contextFor(
   { commands, env = {}, columns = 80, now, out }: RunWorld,
   caught: { stdout: string; stderr: string },
-): AnalyzeContext {
+): ProgramContext {
   const tables = new FakeHost(commands === undefined ? {} : { commands });
   return {
     host: { ...realHost, run: tables.run, ...(now === undefined ? {} : { now: () => now }) },

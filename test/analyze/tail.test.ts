@@ -2,8 +2,8 @@ import { appendFileSync, copyFileSync, mkdirSync, renameSync, rmSync, truncateSy
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { runAnalyze } from "../../src/analyze/cli.ts";
-import { ClosedPipe } from "../../src/analyze/context.ts";
 import { type FollowOptions, follow } from "../../src/analyze/tail.ts";
+import { ClosedPipe } from "../../src/core/streams.ts";
 import { contextFor, directoryWith, outcome, record } from "./run-analyze.ts";
 
 const LOG = "fence-events-detailed.jsonl";

@@ -3,8 +3,8 @@
  * With --history the fences that Pacemaker knows of and nobody recorded stand among them.
  */
 import { OpsError } from "../../core/errors.ts";
+import type { ProgramContext } from "../../core/program.ts";
 import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
-import type { AnalyzeContext } from "../context.ts";
 import { matchesName, NO_FILTERS } from "../filter.ts";
 import { incidentRecord } from "../incident-record.ts";
 import { type Incident, LONGEST_FENCE_MS } from "../incidents.ts";
@@ -50,7 +50,7 @@ export const incidents: AnalyzeCommand = {
 const jsonLines = (batch: readonly Incident[]): string =>
   batch.map((incident) => `${JSON.stringify(incidentRecord(incident))}\n`).join("");
 
-function textTable({ terminal }: AnalyzeContext): (batch: readonly Incident[]) => string {
+function textTable({ terminal }: ProgramContext): (batch: readonly Incident[]) => string {
   const paint = paintFor(terminal);
   const result = (text: string) => {
     if (text.startsWith("succ")) return paint.green(text);
@@ -99,7 +99,7 @@ const lineKey = ({ evidence, eventId }: Incident["events"][number]): string =>
   eventId ?? `${evidence.file}:${evidence.line}`;
 
 async function historyFor(
-  context: AnalyzeContext,
+  context: ProgramContext,
   { own, files }: AnalyzeArgs,
   logs: Logs,
 ): Promise<Known | undefined> {

@@ -4,10 +4,10 @@
  */
 import { OpsError } from "../../core/errors.ts";
 import { assertLocal } from "../../core/local-path.ts";
+import type { ProgramContext } from "../../core/program.ts";
 import { kindOf } from "../../core/streams.ts";
 import { addBadLine, noBadLines } from "../bad-lines.ts";
 import type { AnalyzeCommand } from "../command.ts";
-import type { AnalyzeContext } from "../context.ts";
 import { decodeLine, isEvent } from "../decode.ts";
 import type { AnalyzedEvent } from "../event.ts";
 import { type Filters, matchesEvent } from "../filter.ts";
@@ -77,7 +77,7 @@ export const tail: AnalyzeCommand = {
   },
 };
 
-async function pathsToFollow(context: AnalyzeContext, files: readonly string[]): Promise<string[]> {
+async function pathsToFollow(context: ProgramContext, files: readonly string[]): Promise<string[]> {
   if (files.includes("-"))
     throw new OpsError("usage", "tail: stdin is no log that can be followed", { hint: "events -" });
   const directories = files.length === 0 ? [await logDirectoryOf(context)] : files;
@@ -107,7 +107,7 @@ const NOTES = {
 
 const noteText = ({ note, file }: FollowNote): string => `${file} ${NOTES[note]}`;
 
-function textLine({ terminal }: AnalyzeContext): (event: AnalyzedEvent) => string {
+function textLine({ terminal }: ProgramContext): (event: AnalyzedEvent) => string {
   const paint = paintFor(terminal);
   return (event) => {
     const { timeMs, action, target, status, recorder } = event;

@@ -4,9 +4,9 @@
 import { OpsError, reasonOf } from "../../core/errors.ts";
 import { listNames, readWhole, statOf } from "../../core/files.ts";
 import { isAlive, type ProcessIdentity } from "../../core/process-identity.ts";
+import type { ProgramContext } from "../../core/program.ts";
 import { type Block, readFileBlocks, readStreamBlocks } from "../../core/streams.ts";
 import type { AnalyzeCommand } from "../command.ts";
-import type { AnalyzeContext } from "../context.ts";
 import { NO_FILTERS } from "../filter.ts";
 import { type Chain, type Inputs, SPOOL_DIRECTORIES } from "../inputs.ts";
 import { type Logs, openLogs } from "../read.ts";
@@ -88,7 +88,7 @@ export const verify: AnalyzeCommand = {
 type Report = (found: readonly Problem[]) => Promise<void>;
 
 async function checkChain(
-  context: AnalyzeContext,
+  context: ProgramContext,
   chain: Chain,
   checker: ReturnType<typeof lineChecker>,
   report: Report,
@@ -139,7 +139,7 @@ function checkBlock(
 }
 
 /** What is not in the log yet: intents whose recorder is gone, and events that wait for their log. */
-async function pendingProblems({ host }: AnalyzeContext, { directories, isDefault }: Inputs): Promise<Problem[]> {
+async function pendingProblems({ host }: ProgramContext, { directories, isDefault }: Inputs): Promise<Problem[]> {
   const problems: Problem[] = [];
   const places = [
     ...directories.map((directory) => ({ directory: `${directory}/.intents`, kind: "unfinished" as const })),
@@ -173,7 +173,7 @@ async function pendingProblems({ host }: AnalyzeContext, { directories, isDefaul
 }
 
 async function pendingProblem(
-  host: AnalyzeContext["host"],
+  host: ProgramContext["host"],
   file: string,
   kind: "unfinished" | "spooled",
 ): Promise<Problem | undefined> {

@@ -3,8 +3,8 @@
  * --json: one object.
  */
 import { OpsError } from "../../core/errors.ts";
+import type { ProgramContext } from "../../core/program.ts";
 import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
-import type { AnalyzeContext } from "../context.ts";
 import type { Evidence } from "../event.ts";
 import { NO_FILTERS } from "../filter.ts";
 import { isoOf } from "../incident-record.ts";
@@ -87,7 +87,7 @@ const wordsOf = ({ own }: AnalyzeArgs): LogWords => ({
 
 /** Our own incidents of that node. Without FILE a log that is not there is one source less, not an error. */
 async function recordsOf(
-  context: AnalyzeContext,
+  context: ProgramContext,
   args: AnalyzeArgs,
   target: string,
   atMs: number | undefined,
@@ -175,7 +175,7 @@ const TIME_COLUMN = 12;
 /** On a wider screen the eye loses the line between what is said and where it stands. */
 const WIDEST = 110;
 
-function renderPage(page: Explanation, notRead: NotRead, { terminal }: AnalyzeContext): string {
+function renderPage(page: Explanation, notRead: NotRead, { terminal }: ProgramContext): string {
   const columns = Math.min(terminal.columns, WIDEST);
   const paint = paintFor(terminal);
   const short = shortNames([

@@ -9,8 +9,8 @@ import { OpsError, reasonOf } from "../../core/errors.ts";
 import { type Argv, failureOf } from "../../core/exec.ts";
 import { errorCode, modifiedMsOf } from "../../core/files.ts";
 import { assertLocal } from "../../core/local-path.ts";
+import type { ProgramContext } from "../../core/program.ts";
 import { expandPattern, kindOf, readFileBlocks } from "../../core/streams.ts";
-import type { AnalyzeContext } from "../context.ts";
 import { isGlob } from "../filter.ts";
 import { compressionOf } from "../inputs.ts";
 import { corosyncReader, parseNodeNames } from "./corosync.ts";
@@ -53,7 +53,7 @@ const areNamed = ({ pacemaker, corosync, dlm, dmesg, history, corosyncConf }: Lo
   history !== undefined ||
   corosyncConf !== undefined;
 
-export async function readClusterLogs(context: AnalyzeContext, target: string, words: LogWords): Promise<ClusterLogs> {
+export async function readClusterLogs(context: ProgramContext, target: string, words: LogWords): Promise<ClusterLogs> {
   const result: ClusterLogs = { logs: [], history: [], nodeNames: new Map(), notRead: [] };
   const wanted = areNamed(words) ? words : await usualPlaces(context, result);
   const ends: LogReader["end"][] = [];
@@ -78,7 +78,7 @@ export async function readClusterLogs(context: AnalyzeContext, target: string, w
   return result;
 }
 
-async function usualPlaces(context: AnalyzeContext, result: ClusterLogs): Promise<LogWords> {
+async function usualPlaces(context: ProgramContext, result: ClusterLogs): Promise<LogWords> {
   const found = async (what: keyof typeof USUAL): Promise<string[]> => {
     let reason = "not there";
     for (const path of USUAL[what]) {
@@ -147,7 +147,7 @@ function feedText<Reader extends Pick<LogReader, "line">>(text: string, reader: 
 }
 
 /** stdout of a tool on this node; undefined, with the reason noted, when it has none to give. */
-async function ask(context: AnalyzeContext, argv: Argv, result: ClusterLogs): Promise<string | undefined> {
+async function ask(context: ProgramContext, argv: Argv, result: ClusterLogs): Promise<string | undefined> {
   const answer = await context.host.run(argv, { timeoutMs: TOOL_TIMEOUT_MS, maxBytes: MAX_TOOL_BYTES });
   const reason = failureOf(answer, TOOL_TIMEOUT_MS);
   if (reason === undefined) return answer.stdout;
@@ -158,7 +158,7 @@ async function ask(context: AnalyzeContext, argv: Argv, result: ClusterLogs): Pr
 type Zero = UptimeZero & { file: string };
 
 async function readDlm(
-  context: AnalyzeContext,
+  context: ProgramContext,
   words: readonly string[],
   result: ClusterLogs,
   ends: LogReader["end"][],
@@ -182,7 +182,7 @@ async function readDlm(
 const ownerOf = (path: string): string => basename(path).split(".")[0] ?? "";
 
 async function readDmesg(
-  context: AnalyzeContext,
+  context: ProgramContext,
   words: readonly string[],
   zeros: readonly Zero[],
   result: ClusterLogs,
@@ -209,7 +209,7 @@ async function readDmesg(
   }
 }
 
-async function readHistoryInto(context: AnalyzeContext, word: string | undefined, result: ClusterLogs): Promise<void> {
+async function readHistoryInto(context: ProgramContext, word: string | undefined, result: ClusterLogs): Promise<void> {
   if (word === undefined) return;
   if (word !== LIVE) {
     result.history = await readHistory(context, word);
@@ -224,7 +224,7 @@ async function readHistoryInto(context: AnalyzeContext, word: string | undefined
 }
 
 /** Pacemaker's history, from a file or of this cluster. Errors: OpsError, as it is the very thing asked for. */
-export async function readHistory(context: AnalyzeContext, word: string): Promise<HistoryEntry[]> {
+export async function readHistory(context: ProgramContext, word: string): Promise<HistoryEntry[]> {
   if (word !== LIVE) {
     const text = context.host.readText(word);
     if (text === undefined)

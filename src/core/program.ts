@@ -1,9 +1,9 @@
 /**
- * What a subcommand is given: the world and the words. Nothing in this folder reads argv, the environment or a terminal
- * by itself, so a test gives it others.
+ * What an admin's program is given: the world and the terminal. None of them reads argv, the environment or a terminal by
+ * itself, so a test gives it others.
  */
-import type { Argv } from "../core/exec.ts";
-import type { Host } from "../core/host.ts";
+import type { Argv } from "./exec.ts";
+import type { Host } from "./host.ts";
 
 export type Terminal = {
   /** Columns of the screen; 200 where stdout is no terminal, unless $COLUMNS says otherwise. */
@@ -13,7 +13,7 @@ export type Terminal = {
   isTerminal: boolean;
 };
 
-export type AnalyzeContext = {
+export type ProgramContext = {
   host: Host;
   env: Readonly<Record<string, string | undefined>>;
   /** Writes to stdout, all of it, before it resolves. Rejects with ClosedPipe when nobody reads any more. */
@@ -25,5 +25,3 @@ export type AnalyzeContext = {
   /** How this program is started again, for half of a big file on another core; without it one core does it all. */
   self?: Argv;
 };
-
-export { ClosedPipe } from "../core/streams.ts";

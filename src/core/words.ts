@@ -1,0 +1,25 @@
+/**
+ * The parser of words that all of the admin's programs start from, so that they understand words and complain alike.
+ * Errors: OpsError usage, thrown by its parse functions.
+ */
+import yargs, { type Argv } from "yargs";
+import { OpsError } from "./errors.ts";
+import type { ProgramContext } from "./program.ts";
+
+/** `name` is how the user called the program, with its subcommands. `--help` is an option like others: see getHelp. */
+export function createParser(context: ProgramContext, name: string): Argv {
+  return yargs()
+    .scriptName(name)
+    .locale("en")
+    .version(false)
+    .help(false)
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .wrap(Math.max(60, Math.min(120, context.terminal.columns)))
+    .parserConfiguration({ "camel-case-expansion": false, "dot-notation": false, "parse-numbers": false })
+    .option("help", { alias: "h", type: "boolean", describe: "show this help" })
+    .fail((message, error) => {
+      if (error instanceof OpsError) throw error;
+      throw new OpsError("usage", `${name}: ${message ?? String(error)}`, { hint: `${name} --help` });
+    });
+}
