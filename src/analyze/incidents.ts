@@ -15,10 +15,10 @@
  *   differs in program or origin only and lies MERGED_MS apart is a request that Pacemaker merged into the same fence.
  * - Lines made by hand are incidents of their own.
  */
+import { type Asker, isOtherAsker, MERGED_MS } from "../records/fencing-history.ts";
 import type { AnalyzedEvent } from "./event.ts";
 
 export const TOLERANCE_MS = 5_000;
-export const MERGED_MS = 1_000;
 export const SAME_ACTION_MS = 60_000;
 export const ON_AFTER_OFF_MS = 600_000;
 /** Nothing of a fence is recorded later than this after its last line; Pacemaker's longest usual timeouts are shorter. */
@@ -248,18 +248,7 @@ function isSameFence(known: AnalyzedEvent, other: AnalyzedEvent): boolean {
   );
 }
 
-type Asker = { client: string | undefined; origin: string | undefined };
-
 const isSameRequest = (a: Asker, b: Asker): boolean => a.client === b.client && a.origin === b.origin;
-
-/**
- * Another program or another node: such a request may have been merged into one that was running. The same program on
- * the same node under another process number (two calls of stonith_admin in a script) is the next fence.
- */
-export function isOtherAsker(a: Asker, b: Asker): boolean {
-  const program = ({ client }: Asker) => client?.replace(/\.\d+$/, "");
-  return program(a) !== program(b) || a.origin !== b.origin;
-}
 
 /** One outcome, reported by several nodes. */
 const isSameOutcome = (known: AnalyzedEvent, other: AnalyzedEvent): boolean =>

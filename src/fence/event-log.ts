@@ -329,6 +329,20 @@ export async function findEvents(
     const id = /"event_id":"([^"]{1,64})"/.exec(line)?.[1];
     if (id !== undefined && wanted.has(id)) found.set(id, line);
   };
+  await eachLineSince(log, oldestMs, take, base);
+  return found;
+}
+
+/**
+ * Hands out the lines of the current and the rotated files that were written at `oldestMs` or later, and some older ones.
+ * Errors: as findEvents.
+ */
+export async function eachLineSince(
+  log: EventLog,
+  oldestMs: number,
+  take: (line: string) => void,
+  base: string,
+): Promise<void> {
   for (const { name, modifiedMs } of await filesCalled(log.directory, base)) {
     const path = `${log.directory}/${name}`;
     if (name !== base && modifiedMs < oldestMs) continue;
@@ -339,7 +353,6 @@ export async function findEvents(
       });
     } else await eachLineBackwards(path, oldestMs, take);
   }
-  return found;
 }
 
 /**
