@@ -121,6 +121,11 @@ async function memoryRow(): Promise<Row[]> {
     ["count", "--by", "discovery.method"],
     ["nodes"],
     ["timeline"],
+    ["incidents"],
+    ["patterns"],
+    ["verify"],
+    ["export", "--format", "csv"],
+    ["report", "--html", join(scratch, "report.html")],
   ];
   const rows: Row[] = [];
   for (const words of queries) {

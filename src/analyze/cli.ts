@@ -102,8 +102,8 @@ const INPUT =
   "FILE: logs, directories, globs, compressed or rotated, - for stdin; without any the recorder's log directory\n" +
   "      ($LOG_DIR, /var/log/gfs2-fencing) with what waits in its spool.";
 const EXIT_CODES_HELP =
-  "Exit: 0 done · 64 wrong words · 65 no such log, or bad lines with --strict · 69 a tool is missing · " +
-  "74 a file cannot be read";
+  "Exit: 0 done · 1 verify, reconcile: something is wrong · 64 wrong words · 65 no such log, or bad lines with --strict · " +
+  "69 a tool is missing · 74 a file cannot be read";
 
 /** `called` is how the user writes our name: `fencepost analyze` or `fencepost-analyze`. */
 export async function runAnalyze(context: ProgramContext, words: readonly string[], called: string): Promise<number> {

@@ -209,13 +209,25 @@ async function defaultInputs(context: ProgramContext): Promise<Inputs> {
   const directory = await logDirectoryOf(context);
   // A filesystem that waits for fencing holds whoever looks at it, unkillably (SPEC 3).
   await assertLocal(directory, context.host.readText("/proc/self/mountinfo") ?? "");
-  const { kind } = await kindOf(directory);
-  if (kind !== "directory") {
+  const notes: string[] = [];
+  try {
+    const { kind } = await kindOf(directory);
+    if (kind === "directory") return { ...(await readableLogs(directory, notes)), isDefault: true, notes };
     throw new OpsError("bad-input", `${directory}: ${kind === "missing" ? "no such directory" : "not a directory"}`, {
       hint: "name the recorder's log directory: LOG_DIR=DIR, or DIR as an argument",
     });
+  } catch (error) {
+    // A recorder that could not write its log has the events in its spool: those are then all there is to know.
+    if (!(error instanceof OpsError) || error.kind !== "bad-input" || !(await somethingWaits())) throw error;
+    notes.push(`${error.message}; only what waits in spool and inbox is read`);
+    return { events: [], outcomes: [], directories: [], isDefault: true, notes };
   }
-  const notes: string[] = [];
-  const found = await readableLogs(directory, notes);
-  return { ...found, isDefault: true, notes };
+}
+
+async function somethingWaits(): Promise<boolean> {
+  for (const directory of [...SPOOL_DIRECTORIES, INBOX_DIRECTORY]) {
+    const entries = await listNames(directory).catch(() => []);
+    if (entries.some((name) => name.endsWith(".json") && !name.startsWith("."))) return true;
+  }
+  return false;
 }

@@ -8,7 +8,7 @@
 import type { AnalyzedEvent } from "./event.ts";
 import { type Filters, hasFilters, matchesEvent, NO_FILTERS } from "./filter.ts";
 import { type Incident, incidentJoiner, LONGEST_FENCE_MS } from "./incidents.ts";
-import { type Logs, readBatches } from "./read.ts";
+import { type Logs, leaveGarbage, readBatches } from "./read.ts";
 
 const CHUNK = 256;
 const GARBAGE_BYTES = 1_500;
@@ -63,8 +63,8 @@ async function* joined(logs: Logs): AsyncGenerator<Incident[]> {
   for await (const batch of inTime(logs, around(logs.filters))) {
     for (let at = 0; at < batch.length; at += CHUNK) {
       const incidents = batch.slice(at, at + CHUNK).flatMap((event) => joiner.add(event));
-      // Joining and showing leaves about as much garbage behind as decoding does: read.ts collects by this count.
-      logs.parsedBytes = (logs.parsedBytes ?? 0) + incidents.length * GARBAGE_BYTES;
+      // Joining and showing leaves about as much garbage behind as decoding does.
+      leaveGarbage(logs, incidents.length * GARBAGE_BYTES);
       yield incidents;
     }
   }

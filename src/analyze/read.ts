@@ -31,13 +31,15 @@ const REORDER_WINDOW = 1_000;
 const SEEN_IDS = 32_768;
 /** All open files together; each has two buffers of its share, and room for the longest line. */
 const CHUNK_BUDGET_BYTES = 16 * 1024 * 1024;
+/** What a block holds is parsed before garbage is looked at again. */
+const MAX_CHUNK_BYTES = 256 * 1024;
 const PROBE_BYTES = 64 * 1024;
 /** A clock set back between an event and its line makes recorded_ms the smaller one; bisecting leaves this much room. */
 const CLOCK_SLACK_MS = 10 * 60_000;
 const MAX_PENDING_BYTES = 1024 * 1024;
 /** About 40 MB of parsed events. */
 const MAX_HELD = 20_000;
-const COLLECT_BYTES = 2 * 1024 * 1024;
+const COLLECT_BYTES = 1 * 1024 * 1024;
 const COLLECT_ABOVE_BYTES = 66 * 1024 * 1024;
 
 export type Logs = {
@@ -45,8 +47,8 @@ export type Logs = {
   inputs: Inputs;
   filters: Filters;
   bad: BadLines;
-  /** Parsed since garbage was last looked at. */
-  parsedBytes?: number;
+  /** Bytes parsed, and garbage made of them, since it was last collected. See leaveGarbage. */
+  garbageBytes?: number;
 };
 
 export type ReadOptions = {
@@ -65,7 +67,7 @@ export type ReadOptions = {
 export async function openLogs(context: ProgramContext, files: readonly string[], filters: Filters): Promise<Logs> {
   const inputs = await findInputs(context, files);
   for (const note of inputs.notes) context.err(note);
-  return { context, inputs, filters, bad: noBadLines(), parsedBytes: 0 };
+  return { context, inputs, filters, bad: noBadLines(), garbageBytes: 0 };
 }
 
 /** The events asked for, one by one. */
@@ -236,7 +238,7 @@ async function* readChain(
 }
 
 const chunkFor = (open: number): number =>
-  Math.max(64 * 1024, Math.min(1024 * 1024, Math.floor(CHUNK_BUDGET_BYTES / open / 2)));
+  Math.max(64 * 1024, Math.min(MAX_CHUNK_BYTES, Math.floor(CHUNK_BUDGET_BYTES / open / 2)));
 
 /** The events of one file that are asked for, a block's worth at a time. */
 async function* readLogFile(
@@ -299,7 +301,7 @@ async function* readInParts(
         collectGarbage(logs);
         const events: AnalyzedEvent[] = [];
         for (const candidate of candidates) {
-          if ("text" in candidate) logs.parsedBytes = (logs.parsedBytes ?? 0) + candidate.text.length;
+          if ("text" in candidate) leaveGarbage(logs, candidate.text.length);
           const evidence: Placed = { file: file.path, line: 0, offset: candidate.offset };
           const decoded =
             "text" in candidate
@@ -355,7 +357,7 @@ function createReader(
     const events: AnalyzedEvent[] = [];
     collectGarbage(logs);
     scanner.scan(block, (bytes, from, to, line, offset) => {
-      logs.parsedBytes = (logs.parsedBytes ?? 0) + to - from;
+      leaveGarbage(logs, to - from);
       const decoded = decodeLine(bytes.toString("utf8", from, to), { file: name, line });
       if (!isEvent(decoded)) bad(line, offset, decoded.reason);
       else if (matchesEvent(filters, decoded)) events.push(decoded);
@@ -364,11 +366,20 @@ function createReader(
   };
 }
 
-function collectGarbage(logs: Logs): void {
-  if ((logs.parsedBytes ?? 0) <= COLLECT_BYTES) return;
-  logs.parsedBytes = 0;
-  // On a machine with much memory the runtime lets garbage grow to hundreds of MB before it looks (measured: 180 MB for a
-  // million events).
+type Spender = Pick<Logs, "garbageBytes">;
+
+/** Counts what a line, or what a subcommand made of it, leaves behind, in bytes as they are parsed. */
+export function leaveGarbage(logs: Spender, bytes: number): void {
+  logs.garbageBytes = (logs.garbageBytes ?? 0) + bytes;
+}
+
+/**
+ * On a machine with much memory the runtime lets garbage grow to hundreds of MB before it looks (measured: 180 MB for a
+ * million events).
+ */
+export function collectGarbage(logs: Spender): void {
+  if ((logs.garbageBytes ?? 0) <= COLLECT_BYTES) return;
+  logs.garbageBytes = 0;
   if (process.memoryUsage.rss() > COLLECT_ABOVE_BYTES) Bun.gc(true);
 }
 

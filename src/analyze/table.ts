@@ -23,13 +23,13 @@ const MIN_FLEXIBLE = 12;
 
 export const paintFor = ({ colour }: Terminal): ChalkInstance => new Chalk({ level: colour ? 1 : 0 });
 
-/** Columns on a screen; almost all text is plain, and then it is its length. */
-const widthOf = (text: string): number => (/^[\x20-\x7e]*$/.test(text) ? text.length : stringWidth(text));
+/** Columns on a screen; almost all text is plain, or a bar of blocks, and then it is its length. */
+const widthOf = (text: string): number => (/^[\x20-\x7e\u2580-\u259f]*$/.test(text) ? text.length : stringWidth(text));
 
 /** The widths that the columns need, flexible ones cut so that all fit. */
 export function fitColumns(columns: readonly Column[], rows: readonly (readonly string[])[], screen: number): number[] {
   const widths = columns.map(({ title }, index) =>
-    Math.max(widthOf(title), ...rows.map((row) => widthOf(escapeControl(row[index] ?? "")))),
+    rows.reduce((most, row) => Math.max(most, widthOf(escapeControl(row[index] ?? ""))), widthOf(title)),
   );
   const gaps = GAP * (columns.length - 1);
   let over = widths.reduce((sum, width) => sum + width, gaps) - screen;
@@ -113,6 +113,3 @@ export function showFilesystems({ filesystems, known }: Pick<AnalyzedEvent, "fil
       return known satisfies never;
   }
 }
-
-/** 12345 as 12,345. */
-export const showNumber = (value: number): string => value.toLocaleString("en-US");

@@ -18,3 +18,6 @@ export const lastWords = (text: string, limit = 400): string => {
   const line = escapeControl(text.trim().replaceAll(/\s*\n\s*/g, "; "));
   return line.length > limit ? `…${line.slice(-limit)}` : line;
 };
+
+/** 12345 as 12,345. By hand, because toLocaleString takes megabytes and, over a long table, seconds. */
+export const showNumber = (value: number): string => String(value).replace(/\B(?=(?:\d{3})+$)/g, ",");

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { Aggregate, type ReportIncident } from "../../src/analyze/report/aggregate.ts";
-import { renderCharts } from "../../src/analyze/report/charts.ts";
+import { chartNumbers, renderCharts } from "../../src/analyze/report/charts.ts";
 import { type Provenance, renderPage } from "../../src/analyze/report/page.ts";
 import { encodeTable } from "../../src/analyze/report/table-data.ts";
 import { formatDuration, html, scriptJson, visible } from "../../src/analyze/report/words.ts";
@@ -49,7 +49,10 @@ async function pageOf(incidents: Iterable<ReportIncident>, provenance: Partial<P
   const aggregate = new Aggregate({ name: "UTC", offsetMinutes: () => 0 });
   for (const one of incidents) aggregate.add(one);
   const numbers = aggregate.finish();
-  const { parts, listed } = renderPage(numbers, await renderCharts(numbers), { ...PROVENANCE, ...provenance });
+  const { parts, listed } = renderPage(numbers, await renderCharts(chartNumbers(numbers)), {
+    ...PROVENANCE,
+    ...provenance,
+  });
   return { text: parts.join(""), listed };
 }
 

@@ -8,7 +8,7 @@ import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it } from "vitest";
 import { captureOf } from "../fakes/captured-cluster.ts";
-import { liveDescribe } from "../live/requirements.ts";
+import { EXECUTABLE, liveDescribe } from "../live/requirements.ts";
 import { AGENT, type Call, Lab, waitFor } from "./lab.ts";
 
 const TARGET = "compute-node-2";
@@ -96,6 +96,16 @@ liveDescribe("a log directory in trouble", ["root", "namespaces", "overlayfs", "
     },
     60_000,
   );
+
+  it("is asked about while the log directory is gone: analyze answers from the spool and says so", async () => {
+    const lab = await Lab.open();
+    lab.sh(`rmdir ${lab.logDir}`);
+    await lab.run({ args: ["-o", "off", "-n", TARGET] });
+    await waitFor("the spooled event", () => lab.spooledFor(TARGET)[0]);
+    const answer = lab.sh('LOG_DIR=$1 "$2" analyze events --json 2>$1.said', lab.logDir, EXECUTABLE);
+    expect(JSON.parse(answer)).toMatchObject({ target_node: TARGET, action: "off" });
+    expect(lab.sh("cat $1.said", lab.logDir)).toMatch(/no such directory; only what waits in spool and inbox is read/);
+  });
 
   it("goes to /dev/log where journald is not there", async () => {
     const lab = await Lab.open();

@@ -2,9 +2,11 @@
  * `count --by FIELD[,FIELD]`: how many events for each value, most frequent first.
  * JSON: {"by":["action"],"total":N,"rows":[{"action":"off","count":n},…]}
  */
+
+import { showNumber } from "../../core/text.ts";
 import { type AnalyzeCommand, withLogs } from "../command.ts";
 import { countEvents } from "../count.ts";
-import { renderTable, showNumber } from "../table.ts";
+import { renderTable } from "../table.ts";
 import { parseFields, rowsOf, showValue } from "../tally.ts";
 
 export const count: AnalyzeCommand = {

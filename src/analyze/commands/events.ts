@@ -4,7 +4,7 @@
 import type { AnalyzeCommand } from "../command.ts";
 import { withLogs } from "../command.ts";
 import type { AnalyzedEvent } from "../event.ts";
-import { readBatches } from "../read.ts";
+import { leaveGarbage, readBatches } from "../read.ts";
 import { type Column, fitColumns, paintFor, renderTable, showFilesystems, showTime } from "../table.ts";
 
 export const events: AnalyzeCommand = {
@@ -20,7 +20,9 @@ export const events: AnalyzeCommand = {
     await withLogs(context, args, async (logs) => {
       const table = args.json ? undefined : textTable(context.terminal);
       for await (const batch of readBatches(logs, { lineNumbers: false })) {
-        await context.out(table ? table(batch) : batch.map(jsonLine).join(""));
+        const text = table ? table(batch) : batch.map(jsonLine).join("");
+        await context.out(text);
+        leaveGarbage(logs, text.length);
       }
     });
     return 0;

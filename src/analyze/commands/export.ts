@@ -1,10 +1,10 @@
 /** `fencepost analyze export`: the events for another program: spreadsheet, script, search engine. */
 import { OpsError } from "../../core/errors.ts";
 import { writeAnswer } from "../../core/files.ts";
+import { showNumber } from "../../core/text.ts";
 import { type AnalyzeCommand, withLogs } from "../command.ts";
 import { DEFAULT_INDEX, EXPORT_FORMATS, type ExportFormat, exportEvents } from "../export.ts";
-import { readBatches } from "../read.ts";
-import { showNumber } from "../table.ts";
+import { collectGarbage, leaveGarbage, readBatches } from "../read.ts";
 
 const isFormat = (word: unknown): word is ExportFormat => EXPORT_FORMATS.some((format) => format === word);
 
@@ -48,8 +48,15 @@ export const exportCommand: AnalyzeCommand = {
         }
       };
       const text = exportEvents(counted(), { format, index: String(own.index) });
-      if (output === "-") for await (const part of text) await context.out(part);
-      else await writeAnswer(output, text);
+      const spent = async function* () {
+        for await (const part of text) {
+          yield part;
+          leaveGarbage(logs, 2 * part.length);
+          collectGarbage(logs);
+        }
+      };
+      if (output === "-") for await (const part of spent()) await context.out(part);
+      else await writeAnswer(output, spent());
     });
     if (output !== "-") context.err(`${output}: ${showNumber(count)} ${count === 1 ? "event" : "events"}`);
     return 0;

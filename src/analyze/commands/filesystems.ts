@@ -2,9 +2,11 @@
  * `filesystems`: every GFS2 filesystem that was in use on a fenced node, and what is not known about the others.
  * JSON: {"total":N,"found":n,"none":n,"unknown":n,"disabled":n,"rows":[{"filesystem","events","nodes":n,"first","last"}]}
  */
+
+import { showNumber } from "../../core/text.ts";
 import { type AnalyzeCommand, withLogs } from "../command.ts";
 import { readBatches } from "../read.ts";
-import { isoTime, renderTable, showNumber, showTime } from "../table.ts";
+import { isoTime, renderTable, showTime } from "../table.ts";
 
 type FilesystemSum = { events: number; nodes: Set<string>; firstMs: number; lastMs: number };
 

@@ -3,10 +3,12 @@
  * JSON: {"total":N,"rows":[{"node","events","actions":{"off":n},"refused","first","last","last_action","filesystems":[…],
  *       "unknown_context":n}]}, most often fenced first.
  */
+
+import { showNumber } from "../../core/text.ts";
 import { type AnalyzeCommand, withLogs } from "../command.ts";
 import type { AnalyzedEvent } from "../event.ts";
 import { readBatches } from "../read.ts";
-import { isoTime, paintFor, renderTable, showNumber, showTime } from "../table.ts";
+import { isoTime, paintFor, renderTable, showTime } from "../table.ts";
 
 type NodeSum = {
   node: string;

@@ -1,12 +1,13 @@
 /** `fencepost analyze report`: one page of HTML with everything on it, for a browser, a mail or a printer. */
 import { OpsError } from "../../core/errors.ts";
 import { writeAnswer } from "../../core/files.ts";
+import type { ProgramContext } from "../../core/program.ts";
+import { showNumber } from "../../core/text.ts";
 import { VERSION } from "../../core/version.ts";
 import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
 import type { Logs } from "../read.ts";
 import type { Zone } from "../report/aggregate.ts";
 import { readNumbers } from "../report/read.ts";
-import { showNumber } from "../table.ts";
 
 const localZone = (): Zone => ({
   name: Intl.DateTimeFormat().resolvedOptions().timeZone,
@@ -32,9 +33,7 @@ export const report: AnalyzeCommand = {
     const path = typeof args.own.html === "string" ? args.own.html : "";
     if (path === "") throw new OpsError("usage", "report: --html: no file named", { hint: "--html /tmp/fences.html" });
     const zone = args.own.utc === true ? UTC : localZone();
-    const { parts, ...summary } = await withLogs(context, args, (logs) =>
-      makePage(logs, args, zone, context.host.now()),
-    );
+    const { parts, ...summary } = await withLogs(context, args, (logs) => makePage(context, logs, args, zone));
     if (path === "-") {
       for (const part of parts) await context.out(part);
       return 0;
@@ -55,15 +54,15 @@ async function* inOrder(parts: readonly string[]): AsyncGenerator<string> {
   yield* parts;
 }
 
-async function makePage(logs: Logs, { filters }: AnalyzeArgs, zone: Zone, now: Date) {
+async function makePage(context: ProgramContext, logs: Logs, { filters }: AnalyzeArgs, zone: Zone) {
+  const now = context.host.now();
   const numbers = await readNumbers(logs, zone);
-  // The chart library is 25 MB: loaded after the reading, and into the room of what that left (measured: 45 MB less).
-  Bun.gc(true);
-  const [{ renderCharts }, { renderPage }] = await Promise.all([
-    import("../report/charts.ts"),
-    import("../report/page.ts"),
-  ]);
-  const { parts, listed } = renderPage(numbers, await renderCharts(numbers), {
+  const { chartNumbers } = await import("../report/charts.ts");
+  const { drawCharts } = await import("../report/draw.ts");
+  const pictures = await drawCharts(context.self, chartNumbers(numbers));
+  const { renderPage } = await import("../report/page.ts");
+  Bun.gc(true); // what the reading left, before the page takes its room
+  const { parts, listed } = renderPage(numbers, pictures, {
     madeLocalMs: now.getTime() + zone.offsetMinutes(now.getTime()) * 60_000,
     version: VERSION,
     inputs: [...new Set([...logs.inputs.events, ...logs.inputs.outcomes])].flatMap(({ files }) =>

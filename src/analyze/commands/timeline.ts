@@ -3,9 +3,10 @@
  * JSON: {"by":"day","total":N,"rows":[{"start":"2025-01-10T00:00:00.000Z","count":n},…]}, also those without events.
  */
 import { OpsError } from "../../core/errors.ts";
+import { showNumber } from "../../core/text.ts";
 import { type AnalyzeCommand, withLogs } from "../command.ts";
-import { readBatches } from "../read.ts";
-import { isoTime, paintFor, renderTable, showNumber } from "../table.ts";
+import { collectGarbage, leaveGarbage, readBatches } from "../read.ts";
+import { isoTime, paintFor, renderTable } from "../table.ts";
 
 const UNITS = ["hour", "day", "week", "month"] as const;
 type Unit = (typeof UNITS)[number];
@@ -13,6 +14,8 @@ type Unit = (typeof UNITS)[number];
 /** More rows than anybody reads, and a wrong clock of 1970 must not fill the memory. */
 const MAX_ROWS = 100_000;
 const WIDEST_BAR = 60;
+/** Years by the hour are a table of which not all rows need be in memory as text. */
+const ROWS_AT_ONCE = 500;
 /** Events come nearly in order of time, so a few are enough. */
 const MAX_STARTS = 1_000;
 
@@ -55,22 +58,33 @@ export const timeline: AnalyzeCommand = {
       return 0;
     }
     const paint = paintFor(context.terminal);
-    const labels = rows.map(([startMs]) => label(startMs, unit));
-    const numbers = rows.map(([, count]) => (count === 0 ? "-" : showNumber(count)));
-    const used = longest([unit, ...labels]) + longest(["COUNT", ...numbers]) + 4;
-    const width = Math.max(10, Math.min(WIDEST_BAR, context.terminal.columns - used));
-    const most = Math.max(...[...counts.values()], 1);
-    await context.out(
-      renderTable(
-        [
-          { title: unit.toUpperCase() },
-          { title: "COUNT", align: "right" },
-          { title: "", paint: (text) => paint.cyan(text) },
-        ],
-        rows.map(([, count], index) => [labels[index] ?? "", numbers[index] ?? "", bar(count / most, width)]),
-        context,
-      ),
-    );
+    const most = rows.reduce((sofar, [, count]) => Math.max(sofar, count), 1);
+    const labelWidth = longest([unit, label(rows[0]?.[0] ?? 0, unit)]);
+    const numberWidth = longest(["COUNT", showNumber(most)]);
+    const width = Math.max(10, Math.min(WIDEST_BAR, context.terminal.columns - labelWidth - numberWidth - 4));
+    const columns = [
+      { title: unit.toUpperCase() },
+      { title: "COUNT", align: "right" },
+      { title: "", paint: (text: string) => paint.cyan(text) },
+    ] as const;
+    const spent = { garbageBytes: 0 };
+    for (let at = 0; at === 0 || at < rows.length; at += ROWS_AT_ONCE) {
+      const cells = rows
+        .slice(at, at + ROWS_AT_ONCE)
+        .map(([startMs, count]) => [
+          label(startMs, unit),
+          count === 0 ? "-" : showNumber(count),
+          bar(count / most, width),
+        ]);
+      const text = renderTable(columns, cells, {
+        ...context,
+        title: at === 0,
+        widths: [labelWidth, numberWidth, width],
+      });
+      await context.out(text);
+      leaveGarbage(spent, 20 * text.length);
+      collectGarbage(spent);
+    }
     await context.out(`${showNumber(total)} ${total === 1 ? "event" : "events"}\n`);
     return 0;
   },

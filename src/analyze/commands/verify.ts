@@ -6,13 +6,13 @@ import { listNames, readWhole, statOf } from "../../core/files.ts";
 import { isAlive, type ProcessIdentity } from "../../core/process-identity.ts";
 import type { ProgramContext } from "../../core/program.ts";
 import { type Block, readFileBlocks, readStreamBlocks } from "../../core/streams.ts";
+import { showNumber } from "../../core/text.ts";
 import type { AnalyzeCommand } from "../command.ts";
 import { NO_FILTERS } from "../filter.ts";
 import { type Chain, type Inputs, SPOOL_DIRECTORIES } from "../inputs.ts";
 import { type Logs, openLogs } from "../read.ts";
 import { readIncidentBatches } from "../read-incidents.ts";
 import { visible } from "../report/words.ts";
-import { showNumber } from "../table.ts";
 import { idSet, lineChecker, type Problem, rotationGaps } from "../verify.ts";
 import { wrapText } from "../wrap.ts";
 

@@ -7,6 +7,8 @@
  * in silence. Durations are kept in steps of 5 %, so medians are right to 5 %.
  */
 
+import { scriptJson } from "./words.ts";
+
 export const RESULTS = ["succeeded", "failed", "refused", "unknown"] as const;
 /** unknown: it was asked for, and nobody recorded how it ended. */
 export type IncidentResult = (typeof RESULTS)[number];
@@ -61,7 +63,7 @@ export type IncidentColumns = {
   timesMs: Float64Array;
   offsetsMinutes: Int32Array;
   nodes: readonly string[];
-  kinds: readonly Kind[];
+  kinds: Kinds;
   node: Int32Array;
   kind: Int32Array;
   /** −1: not known. */
@@ -129,10 +131,34 @@ class Dictionary {
   }
 }
 
-/** What rows share. The reason may differ every time: past a limit rows lose it, past the next all but the result. */
-class Kinds {
-  readonly list: Kind[] = [];
+/** What rows share, kept as the text that the page holds: ten thousand of them as objects would be 10 MB more. */
+export class Kinds {
+  readonly #texts: string[] = [];
   readonly #indices = new Map<string, number>();
+
+  get length(): number {
+    return this.#texts.length;
+  }
+  /** [action, result, context, filesystems, recorders, client, device, reason] as JSON for a script element. */
+  textOf(index: number): string | undefined {
+    return this.#texts[index];
+  }
+  at(index: number): Kind | undefined {
+    const text = this.#texts[index];
+    if (text === undefined) return undefined;
+    const [action, result, context, filesystems, recorders, client, device, reason] = JSON.parse(text);
+    const known = (value: string): string | undefined => (value === "" ? undefined : value);
+    return {
+      ...{ action, result, context, filesystems, recorders },
+      ...{ client: known(client), device: known(device), reason: known(reason) },
+    };
+  }
+
+  actions(): Set<string> {
+    return new Set(this.#texts.map((_, index) => this.at(index)?.action ?? ""));
+  }
+
+  /** The reason may differ every time: past a limit rows lose it, past the next all but the result. */
   indexOf(incident: ReportIncident): number {
     const full: Kind = {
       action: cut(incident.action),
@@ -150,12 +176,13 @@ class Kinds {
     return this.#find(full, KIND_LIMIT / 2) ?? this.#find(short, KIND_LIMIT) ?? this.#find(bare, KIND_LIMIT * 2) ?? -1;
   }
   #find(kind: Kind, limit: number): number | undefined {
-    const key = JSON.stringify(kind);
-    const known = this.#indices.get(key);
+    const { action, result, context, filesystems, recorders, client = "", device = "", reason = "" } = kind;
+    const text = scriptJson([action, result, context, filesystems, recorders, client, device, reason]);
+    const known = this.#indices.get(text);
     if (known !== undefined) return known;
-    if (this.list.length >= limit) return undefined;
-    this.#indices.set(key, this.list.length);
-    return this.list.push(kind) - 1;
+    if (this.#texts.length >= limit) return undefined;
+    this.#indices.set(text, this.#texts.length);
+    return this.#texts.push(text) - 1;
   }
 }
 
@@ -442,21 +469,26 @@ export class Aggregate {
 
   #columns(): IncidentColumns {
     const ring = this.#ring;
-    const order = Uint32Array.from({ length: ring.size }, (_, slot) => slot);
+    // By index throughout: iterators over a hundred thousand rows are 5 MB of garbage each.
+    const order = new Uint32Array(ring.size);
+    for (let slot = 0; slot < order.length; slot += 1) order[slot] = slot;
     const time = (slot: number) => ring.timesMs[slot] ?? NO_TIME;
     order.sort((a, b) => time(b) - time(a) || b - a);
     const column = <T extends Float64Array | Int32Array | Uint32Array>(values: T): T => {
       const sorted = values.slice(0, order.length) as T;
-      for (const [row, slot] of order.entries()) sorted[row] = values[slot] ?? 0;
+      for (let row = 0; row < order.length; row += 1) sorted[row] = values[order[row] ?? 0] ?? 0;
       return sorted;
     };
+    const offsetsMinutes = new Int32Array(order.length);
+    for (let row = 0; row < order.length; row += 1) {
+      const known = this.#localMs(time(order[row] ?? 0)) !== undefined;
+      offsetsMinutes[row] = known ? Math.round(this.#offsetMs / 60_000) : 0;
+    }
     return {
       timesMs: column(ring.timesMs),
-      offsetsMinutes: Int32Array.from(order, (slot) =>
-        this.#localMs(time(slot)) === undefined ? 0 : Math.round(this.#offsetMs / 60_000),
-      ),
+      offsetsMinutes,
       nodes: this.#nodeNames.texts,
-      kinds: this.#kinds.list,
+      kinds: this.#kinds,
       node: column(ring.node),
       kind: column(ring.kind),
       durationMs: column(ring.durationMs),

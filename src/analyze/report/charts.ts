@@ -1,13 +1,14 @@
 /**
  * The report's pictures.
- * Input:  ReportNumbers.
+ * Input:  ChartNumbers.
  * Output: SVG text for the body of a page, each in two widths (a screen's and a phone's: shrunk text is no text). Colours
  *         are the page's CSS variables, so that light, dark and print need no second picture; no style elements and no
  *         style attributes, so that the page's policy may forbid both.
- * Source: Apache ECharts 6, server-side rendering (renderToSVGString). 9 ms and 25 MB: imported when a report is made.
+ * Source: Apache ECharts 6, server-side rendering (renderToSVGString). 9 ms and 30 MB: draw.ts has it loaded elsewhere.
  */
 import type { HeatmapSeriesOption } from "echarts/charts";
 import type { EChartsCoreOption } from "echarts/core";
+import { showNumber } from "../../core/text.ts";
 import {
   type Bucket,
   type BucketUnit,
@@ -16,7 +17,7 @@ import {
   RESULTS,
   type ReportNumbers,
 } from "./aggregate.ts";
-import { formatDuration, html, localDay, thousands, visible } from "./words.ts";
+import { formatDuration, html, localDay, visible } from "./words.ts";
 
 export const CHART_NAMES = ["timeline", "heat", "filesystems", "durations"] as const;
 export type ChartName = (typeof CHART_NAMES)[number];
@@ -32,7 +33,28 @@ const NARROW_PX = 360;
 
 type Draft = { option: EChartsCoreOption; height: number; title: string; description: string };
 
-export async function renderCharts(numbers: ReportNumbers): Promise<Pictures> {
+/** What is drawn: of the names only those that have room in a picture. */
+export type ChartNumbers = Pick<ReportNumbers, "timeline" | "incidents" | "results" | "contexts" | "durations"> & {
+  nodes: readonly Pick<NodeRow, "name" | "total" | "hours">[];
+  filesystems: readonly { name: string; total: number }[];
+  filesystemCount: number;
+};
+
+export const chartNumbers = (numbers: ReportNumbers): ChartNumbers => {
+  const { timeline, incidents, results, contexts, durations, filesystems } = numbers;
+  return {
+    timeline,
+    incidents,
+    results,
+    contexts,
+    durations,
+    nodes: heatNodes(numbers.nodes).map(({ name, total, hours }) => ({ name, total, hours: [...hours] })),
+    filesystems: filesystems.slice(0, FILESYSTEM_BARS).map(({ name, total }) => ({ name, total })),
+    filesystemCount: filesystems.length,
+  };
+};
+
+export async function renderCharts(numbers: ChartNumbers): Promise<Pictures> {
   const [{ init, use }, { BarChart, HeatmapChart }, { GridComponent, VisualMapPiecewiseComponent }, { SVGRenderer }] =
     await Promise.all([
       import("echarts/core"),
@@ -50,7 +72,7 @@ export async function renderCharts(numbers: ReportNumbers): Promise<Pictures> {
       chart.dispose();
     }
   };
-  const picture = (name: ChartName, draft: (numbers: ReportNumbers, width: number) => Draft): Picture => ({
+  const picture = (name: ChartName, draft: (numbers: ChartNumbers, width: number) => Draft): Picture => ({
     wide: render(draft(numbers, WIDE_PX), `${name}-wide`, WIDE_PX),
     narrow: render(draft(numbers, NARROW_PX), `${name}-narrow`, NARROW_PX),
   });
@@ -97,7 +119,7 @@ const countAxis = (splits: number) =>
 const countLabel = {
   show: true,
   color: "var(--text)",
-  formatter: ({ value }: { value: unknown }) => thousands(Number(value)),
+  formatter: ({ value }: { value: unknown }) => showNumber(Number(value)),
 };
 const nameAxis = (data: readonly string[], more: object = {}) =>
   ({
@@ -116,7 +138,7 @@ export const bucketName = (unit: BucketUnit, { startLocalMs }: Bucket): string =
   return unit === "hour" ? `${text.slice(5)} ${new Date(startLocalMs).toISOString().slice(11, 13)}h` : text;
 };
 
-function draftTimeline({ timeline, incidents, results }: ReportNumbers, width: number): Draft {
+function draftTimeline({ timeline, incidents, results }: ChartNumbers, width: number): Draft {
   const { unit, buckets } = timeline;
   const names = buckets.map((bucket) => bucketName(unit, bucket));
   const busiest = buckets.reduce((best, bucket, index) => (total(bucket) > total(buckets[best]) ? index : best), 0);
@@ -159,12 +181,12 @@ const heatLevel = (count: number, most: number): number => {
 };
 
 export const heatNodes = (nodes: readonly NodeRow[]): readonly NodeRow[] => nodes.slice(0, HEAT_NODES);
-export const heatMost = (nodes: readonly NodeRow[]): number =>
+export const heatMost = (nodes: readonly Pick<NodeRow, "hours">[]): number =>
   nodes.reduce((most, { hours }) => Math.max(most, ...hours), 0);
 
-function draftHeat({ nodes }: ReportNumbers, width: number): Draft {
+function draftHeat({ nodes }: ChartNumbers, width: number): Draft {
   const wide = width === WIDE_PX;
-  const shown = heatNodes(nodes);
+  const shown = nodes;
   const most = heatMost(shown);
   const data: HeatmapSeriesOption["data"] = shown.flatMap(({ hours }, row) =>
     hours.flatMap((count, hour) => {
@@ -224,10 +246,10 @@ const shorten = (text: string, limit: number): string => {
   return text.length <= limit ? text : `${text.slice(0, head)}…${text.slice(head + 1 - limit)}`;
 };
 
-function draftFilesystems({ filesystems, contexts }: ReportNumbers, width: number): Draft {
+function draftFilesystems({ filesystems, filesystemCount, contexts }: ChartNumbers, width: number): Draft {
   const wide = width === WIDE_PX;
   const bars = [
-    ...filesystems.slice(0, FILESYSTEM_BARS).map(({ name, total: count }) => ({
+    ...filesystems.map(({ name, total: count }) => ({
       name: shorten(visible(name), wide ? 32 : 15),
       count,
       color: "var(--found)",
@@ -246,7 +268,7 @@ function draftFilesystems({ filesystems, contexts }: ReportNumbers, width: numbe
     height: bars.length * 26 + 30,
     title: "Incidents by GFS2 filesystem of the target",
     description:
-      `${filesystems.length} filesystems. Unknown, because no source could be asked: ${contexts.unknown} incidents; ` +
+      `${filesystemCount} filesystems. Unknown, because no source could be asked: ${contexts.unknown} incidents; ` +
       `none in use: ${contexts.none}; discovery off: ${contexts.disabled}.`,
     option: {
       grid: { ...fitting, left: wide ? 28 : 8, right: 48, top: 4, bottom: 4 },
@@ -271,7 +293,7 @@ function draftFilesystems({ filesystems, contexts }: ReportNumbers, width: numbe
 const binName = ({ fromMs, toMs }: DurationBin): string =>
   toMs === undefined ? `≥ ${formatDuration(fromMs)}` : `< ${formatDuration(toMs)}`;
 
-function draftDurations({ durations }: ReportNumbers, width: number): Draft {
+function draftDurations({ durations }: ChartNumbers, width: number): Draft {
   const wide = width === WIDE_PX;
   const [all] = durations.rows;
   return {

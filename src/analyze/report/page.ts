@@ -6,6 +6,7 @@
  * Names are hostile data: they go through html() or scriptJson(), without exception.
  */
 import { createHash } from "node:crypto";
+import { showNumber } from "../../core/text.ts";
 import {
   type Context,
   type DurationRow,
@@ -21,7 +22,7 @@ import { bucketName, HEAT_LEVELS, heatBound, heatMost, heatNodes, type Picture, 
 import { CLIENT_SCRIPT } from "./client.ts";
 import { STYLE } from "./style.ts";
 import { encodeTable } from "./table-data.ts";
-import { formatDuration, html, localMoment, thousands, visible } from "./words.ts";
+import { formatDuration, html, localMoment, visible } from "./words.ts";
 
 export type Provenance = {
   /** As the zone's clock on the wall shows it. */
@@ -69,8 +70,10 @@ export function renderPage(all: ReportNumbers, pictures: Pictures, provenance: P
   const numbers = { ...all, directory, columns: { ...all.columns, files } };
   // Apart, because a text of 3 MB that is joined once more is two.
   const around = (listed: number) => pageText(numbers, pictures, provenance, listed).split(DATA_PLACE);
-  const rest = Buffer.byteLength(around(0).join(""));
+  const rest = around(0).reduce((bytes, part) => bytes + Buffer.byteLength(part), 0);
+  Bun.gc(true); // a page's text is in memory several times by now, and so is its data after the next step
   const { json, listed } = encodeTable(numbers.columns, MAX_PAGE_BYTES - rest - 1_000);
+  Bun.gc(true);
   const [head = "", tail = ""] = around(listed);
   return { parts: tail === "" ? [head] : [head, json, tail], listed };
 }
@@ -134,17 +137,17 @@ const periodOf = ({ firstLocalMs, lastLocalMs }: ReportNumbers): string => {
 };
 
 const plural = (count: number, one: string, many = `${one}s`): string =>
-  `${thousands(count)} ${count === 1 ? one : many}`;
+  `${showNumber(count)} ${count === 1 ? one : many}`;
 
 function nameSome(names: readonly string[], limit: number): string {
   const named = names.slice(0, limit).map((name) => `<code>${html(name)}</code>`);
   const rest = names.length - named.length;
-  return `${named.join(", ") || "nothing"}${rest > 0 ? ` and ${thousands(rest)} more` : ""}`;
+  return `${named.join(", ") || "nothing"}${rest > 0 ? ` and ${showNumber(rest)} more` : ""}`;
 }
 
 function renderHeader(numbers: ReportNumbers, { filters }: Provenance): string {
   const tile = (label: string, count: number, kind = "") =>
-    `<div${kind === "" ? "" : ` class="${kind}"`}><dt>${label}</dt><dd>${thousands(count)}</dd></div>`;
+    `<div${kind === "" ? "" : ` class="${kind}"`}><dt>${label}</dt><dd>${showNumber(count)}</dd></div>`;
   const { results, contexts } = numbers;
   const nodes = numbers.nodes.length + (numbers.beyond.nodes > 0 ? 1 : 0);
   return `<header>
@@ -187,7 +190,7 @@ function renderGaps(numbers: ReportNumbers, { badLines, outcomesRead }: Provenan
   );
   gap(
     incidents - listed,
-    `The table lists the newest ${thousands(listed)} incidents; ${thousands(incidents - listed)} older ones are in the ` +
+    `The table lists the newest ${showNumber(listed)} incidents; ${showNumber(incidents - listed)} older ones are in the ` +
       "counts and pictures only. See them with <code>fencepost analyze incidents --until …</code>.",
   );
   gap(beyond.nodes, `${plural(beyond.nodes, "incident")} on further nodes: there are too many names to list all.`);
@@ -232,7 +235,7 @@ const swatches = (entries: readonly (readonly [kind: string, words: string])[]):
 
 const resultColumns: readonly Column[] = RESULTS.map((result) => ({ title: RESULT_WORDS[result], number: true }));
 const countCells = (counts: Record<IncidentResult, number>): string[] =>
-  RESULTS.map((result) => thousands(counts[result]));
+  RESULTS.map((result) => showNumber(counts[result]));
 
 function renderSections(numbers: PageNumbers, pictures: Pictures, listed: number): string {
   return [
@@ -270,14 +273,14 @@ function renderNodes(numbers: ReportNumbers, picture: Picture): string {
     .filter(({ from, to }) => from <= to);
   const legend = levels.map(({ level, from, to }): [string, string] => [
     `heat-${level}`,
-    from === to ? thousands(from) : `${thousands(from)} to ${thousands(to)}`,
+    from === to ? showNumber(from) : `${showNumber(from)} to ${showNumber(to)}`,
   ]);
   const [first, more] = [numbers.nodes.slice(0, NODE_ROWS), numbers.nodes.slice(NODE_ROWS, MORE_NODE_ROWS)];
   const beyond = numbers.nodes.length - first.length - more.length;
   const hourNames = Array.from({ length: 24 }, (_, hour) => String(hour).padStart(2, "0"));
   return `<p>Incidents by node and hour of the day${
     numbers.nodes.length > shown.length
-      ? `; the ${shown.length} nodes with the most, of ${thousands(numbers.nodes.length)}`
+      ? `; the ${shown.length} nodes with the most, of ${showNumber(numbers.nodes.length)}`
       : ""
   }.</p>
 <figure>${renderPicture(picture)}
@@ -286,7 +289,7 @@ ${numbersBelow(
   renderTable(
     "Incidents by node and hour of the day",
     [{ title: "Node" }, ...hourNames.map((title): Column => ({ title, number: true }))],
-    shown.map(({ name, hours }) => [html(name), ...hours.map((count) => (count === 0 ? "" : thousands(count)))]),
+    shown.map(({ name, hours }) => [html(name), ...hours.map((count) => (count === 0 ? "" : showNumber(count)))]),
   ),
 )}
 ${renderTable("Nodes with the most incidents", nodeColumns, first.map(nodeCells))}
@@ -310,9 +313,9 @@ const nodeCells = ({ name, total, counts, hours, lastLocalMs }: NodeRow): string
   const top = Math.max(...hours);
   return [
     `<a href="#incidents" data-node="${html(name)}">${html(name)}</a>`,
-    thousands(total),
+    showNumber(total),
     ...countCells(counts),
-    top === 0 ? "" : `${String(hours.indexOf(top)).padStart(2, "0")}h (${thousands(top)})`,
+    top === 0 ? "" : `${String(hours.indexOf(top)).padStart(2, "0")}h (${showNumber(top)})`,
     lastSeen(lastLocalMs),
   ];
 };
@@ -327,7 +330,7 @@ function renderFilesystems(numbers: ReportNumbers, picture: Picture): string {
 <figure>${renderPicture(picture)}</figure>
 ${numbersBelow(
   renderTable(
-    `GFS2 filesystems, most incidents first${filesystems.length > listed.length ? `; ${listed.length} of ${thousands(filesystems.length)}` : ""}`,
+    `GFS2 filesystems, most incidents first${filesystems.length > listed.length ? `; ${listed.length} of ${showNumber(filesystems.length)}` : ""}`,
     [
       { title: "Filesystem" },
       { title: "Incidents", number: true },
@@ -337,13 +340,13 @@ ${numbersBelow(
     [
       ...listed.map(({ name, total, nodes, lastLocalMs }) => [
         html(name),
-        thousands(total),
-        thousands(nodes),
+        showNumber(total),
+        showNumber(nodes),
         lastSeen(lastLocalMs),
       ]),
-      [`<span class="gfs2-unknown">unknown</span>`, thousands(contexts.unknown), "", ""],
-      [`<span class="missing">none in use</span>`, thousands(contexts.none), "", ""],
-      [`<span class="missing">not asked (discovery off)</span>`, thousands(contexts.disabled), "", ""],
+      [`<span class="gfs2-unknown">unknown</span>`, showNumber(contexts.unknown), "", ""],
+      [`<span class="missing">none in use</span>`, showNumber(contexts.none), "", ""],
+      [`<span class="missing">not asked (discovery off)</span>`, showNumber(contexts.disabled), "", ""],
     ],
   ),
 )}`;
@@ -356,12 +359,12 @@ function renderDurations({ durations, incidents }: ReportNumbers, picture: Pictu
   }
   const cells = ({ name, known: count, failed, median, p95, longest }: DurationRow): string[] => [
     name === "" ? "all" : html(name),
-    thousands(count),
-    thousands(failed),
+    showNumber(count),
+    showNumber(failed),
     ...(count === 0 ? ["", "", ""] : [median, p95, longest].map(formatDuration)),
   ];
   const [all, ...devices] = rows;
-  return `<p>Known for ${thousands(known)} of ${plural(incidents, "incident")}, from the request to Pacemaker's verdict.
+  return `<p>Known for ${showNumber(known)} of ${plural(incidents, "incident")}, from the request to Pacemaker's verdict.
 ${all ? `Half took up to <strong>${formatDuration(all.median)}</strong>, 95 % up to <strong>${formatDuration(all.p95)}</strong>, the longest ${formatDuration(all.longest)}.` : ""}</p>
 <figure>${renderPicture(picture)}</figure>
 ${renderTable(
@@ -382,7 +385,7 @@ const option = (value: string, words: string): string => `<option value="${value
 
 function renderIncidents(numbers: PageNumbers, listed: number): string {
   const { columns, filesystems, contexts, results, directory } = numbers;
-  const actions = [...new Set(columns.kinds.map(({ action }) => action))].sort().slice(0, CHOICES);
+  const actions = [...columns.kinds.actions()].sort().slice(0, CHOICES);
   // A value is the reader's filter: "=" a context, "+" a filesystem.
   const contextChoices = (["unknown", "none", "disabled"] as const).filter((context) => contexts[context] > 0);
   const boxes = RESULTS.filter((result) => results[result] > 0).map(
@@ -434,7 +437,7 @@ const NO_KIND: Kind = {
 
 /** The same row as the page's script draws. */
 function renderRow(columns: IncidentColumns, row: number): string {
-  const kind = columns.kinds[columns.kind[row] ?? -1] ?? NO_KIND;
+  const kind = columns.kinds.at(columns.kind[row] ?? -1) ?? NO_KIND;
   const timeMs = columns.timesMs[row] ?? NO_TIME;
   const cell = (label: string, className: string, content: string) => {
     const classes = className === "" ? "" : ` class="${className}"`;
@@ -475,6 +478,6 @@ function renderRow(columns: IncidentColumns, row: number): string {
     cell("GFS2", "words", gfs2),
     cell("Duration", "number", durationMs < 0 ? '<span class="missing">not known</span>' : formatDuration(durationMs)),
     cell("Who and why", "words", html(words.join("; "))),
-    cell("Evidence", "where", html(more > 0 ? `${where} and ${thousands(more)} more` : where)),
+    cell("Evidence", "where", html(more > 0 ? `${where} and ${showNumber(more)} more` : where)),
   ].join("")}</tr>`;
 }

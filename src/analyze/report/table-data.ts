@@ -9,51 +9,52 @@
  *   d  duration in ms, −1: not known · c  lines joined · l  line number, as difference to the row before
  *   kinds  [action, result, context, filesystems, recorders, client, device, reason]
  */
-import { type IncidentColumns, type Kind, NO_TIME } from "./aggregate.ts";
+import { type IncidentColumns, NO_TIME } from "./aggregate.ts";
 import { scriptJson } from "./words.ts";
 
 export type TableData = { json: string; listed: number };
 
 /** The texts in use, in order of first use. */
-class Used<T> {
+class Used {
   readonly parts: string[] = [];
   readonly #indices = new Map<number, number>();
-  readonly #all: readonly T[];
-  readonly #encode: (entry: T) => string;
-  constructor(all: readonly T[], encode: (entry: T) => string) {
-    this.#all = all;
-    this.#encode = encode;
+  readonly #textOf: (index: number) => string | undefined;
+  constructor(textOf: (index: number) => string | undefined) {
+    this.#textOf = textOf;
   }
-  /** The new index, and the bytes that its text adds. */
-  use(index: number): [index: number, bytes: number] {
-    const entry = this.#all[index];
-    if (entry === undefined) return [-1, 0];
+  /** Bytes that the last text used for the first time adds. */
+  addedBytes = 0;
+  /** The new index. */
+  use(index: number): number {
+    this.addedBytes = 0;
     const known = this.#indices.get(index);
-    if (known !== undefined) return [known, 0];
-    const text = this.#encode(entry);
+    if (known !== undefined) return known;
+    const text = this.#textOf(index);
+    if (text === undefined) return -1;
     this.#indices.set(index, this.parts.length);
-    return [this.parts.push(text) - 1, Buffer.byteLength(text) + 1];
+    this.addedBytes = Buffer.byteLength(text) + 1;
+    return this.parts.push(text) - 1;
   }
 }
 
-const encodeKind = (kind: Kind): string =>
-  scriptJson([
-    kind.action,
-    kind.result,
-    kind.context,
-    kind.filesystems,
-    kind.recorders,
-    kind.client ?? "",
-    kind.device ?? "",
-    kind.reason ?? "",
-  ]);
+const named =
+  (names: readonly string[]) =>
+  (index: number): string | undefined => {
+    const name = names[index];
+    return name === undefined ? undefined : scriptJson(name);
+  };
 
 /** Numbers as text, a comma between them, digit by digit into one growing buffer: strings would cost thirty times as much. */
 class Column {
-  #bytes = Buffer.allocUnsafe(65_536);
+  #bytes: Buffer;
   #length = 0;
   #mark = 0;
   readonly #digits = new Uint8Array(20);
+
+  /** Growing leaves the old buffers behind, so it begins with what most columns need. */
+  constructor(rows: number) {
+    this.#bytes = Buffer.allocUnsafeSlow(1_000 + rows * 4);
+  }
 
   /** A whole number; undefined is written as null. Returns the bytes that it took. */
   push(value: number | undefined): number {
@@ -108,36 +109,38 @@ class Column {
 const COLUMNS = ["t", "o", "n", "k", "d", "c", "f", "l"] as const;
 
 export function encodeTable(columns: IncidentColumns, maxBytes: number): TableData {
-  const nodes = new Used(columns.nodes, scriptJson);
-  const kinds = new Used(columns.kinds, encodeKind);
-  const files = new Used(columns.files, scriptJson);
+  const nodes = new Used(named(columns.nodes));
+  const kinds = new Used((index) => columns.kinds.textOf(index));
+  const files = new Used(named(columns.files));
+  const rows = columns.timesMs.length;
   const out = {
-    t: new Column(),
-    o: new Column(),
-    n: new Column(),
-    k: new Column(),
-    d: new Column(),
-    c: new Column(),
-    f: new Column(),
-    l: new Column(),
+    t: new Column(rows),
+    o: new Column(0),
+    n: new Column(rows),
+    k: new Column(rows),
+    d: new Column(rows),
+    c: new Column(rows),
+    f: new Column(rows),
+    l: new Column(rows),
   } satisfies Record<(typeof COLUMNS)[number], Column>;
   let left = maxBytes - 200; // keys and brackets
   let seconds = 0;
   let line = 0;
   let offset = Number.NaN;
   let listed = 0;
-  for (const [row, timeMs] of columns.timesMs.entries()) {
+  for (let row = 0; row < rows; row += 1) {
+    const timeMs = columns.timesMs[row] ?? NO_TIME;
     for (const key of COLUMNS) out[key].mark();
-    const [node, nodeBytes] = nodes.use(columns.node[row] ?? -1);
-    const [kind, kindBytes] = kinds.use(columns.kind[row] ?? -1);
-    const [file, fileBytes] = files.use(columns.file[row] ?? -1);
+    const node = nodes.use(columns.node[row] ?? -1);
+    const kind = kinds.use(columns.kind[row] ?? -1);
+    const file = files.use(columns.file[row] ?? -1);
     const thisSecond = Math.floor(timeMs / 1000);
     const thisLine = columns.line[row] ?? 0;
     const thisOffset = columns.offsetsMinutes[row] ?? 0;
     left -=
-      nodeBytes +
-      kindBytes +
-      fileBytes +
+      nodes.addedBytes +
+      kinds.addedBytes +
+      files.addedBytes +
       out.t.push(timeMs === NO_TIME ? undefined : row === 0 ? thisSecond : seconds - thisSecond) +
       (thisOffset === offset ? 0 : out.o.pushPair(row, thisOffset)) +
       out.n.push(node) +

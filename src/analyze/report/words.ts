@@ -42,5 +42,3 @@ export function formatDuration(ms: number): string {
   if (minutes < 48 * 60) return two(Math.floor(minutes / 60), "h", minutes % 60, "min");
   return two(Math.floor(minutes / 1440), "d", Math.floor((minutes % 1440) / 60), "h");
 }
-
-export const thousands = (count: number): string => count.toLocaleString("en-US");
