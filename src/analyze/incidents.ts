@@ -13,6 +13,7 @@
  *   before its completion, TOLERANCE_MS allowed for clocks. Outcomes that agree in target, action, client, origin and
  *   delegate and lie TOLERANCE_MS apart are the same one, reported by several nodes. One that
  *   differs in program or origin only and lies MERGED_MS apart is a request that Pacemaker merged into the same fence.
+ * - The lines of a gate's request and of its answer are one. Beside a gate a recorder's line joins as another recorder's.
  * - Lines made by hand are incidents of their own.
  */
 import { type Asker, isOtherAsker, MERGED_MS } from "../records/fencing-history.ts";
@@ -85,7 +86,14 @@ export function operationOf({ record }: AnalyzedEvent): Operation {
   };
 }
 
-export const isOutcome = ({ status }: AnalyzedEvent): boolean => status === "succeeded" || status === "failed";
+/** What Pacemaker made of it. A gate's `failed` is one device's word, and Pacemaker may ask again. */
+export const isOutcome = ({ status, record }: AnalyzedEvent): boolean =>
+  (status === "succeeded" || status === "failed") && record.role !== "gate";
+/** The request of a gate, whose lines carry it. */
+const requestOf = ({ record }: AnalyzedEvent): unknown =>
+  record.role === "gate" && typeof record.gate === "object" && record.gate !== null
+    ? (record.gate as Readonly<Record<string, unknown>>).request_id
+    : undefined;
 export const isManual = ({ source }: AnalyzedEvent): boolean => source === "manual";
 
 /** A fence of that action makes recorded lines of these. */
@@ -216,7 +224,12 @@ const onlyOf = ({ events }: Open, action: string): boolean =>
 
 function takesEvent(entry: Open, event: AnalyzedEvent): boolean {
   if (entry.manual) return false;
-  const own = entry.events.filter(({ recorder, action }) => recorder === event.recorder && action === event.action);
+  const request = requestOf(event);
+  if (request !== undefined && entry.events.some((known) => requestOf(known) === request)) return true;
+  const own = entry.events.filter(
+    ({ recorder, action, record }) =>
+      recorder === event.recorder && action === event.action && record.role === event.record.role,
+  );
   const [outcome] = entry.outcomes;
   if (outcome) {
     // The agents run before the fence is over: a later stamp can only be another node's clock.
@@ -289,7 +302,7 @@ function incidentOf({ target, startedMs, events, outcomes, manual }: Open): Inci
     action: operations[0]?.action ?? first?.action ?? actions.join("+"),
     actions,
     result: resultOf(),
-    reason: operations.find(({ reason }) => reason !== undefined)?.reason,
+    reason: operations.find(({ reason }) => reason !== undefined)?.reason ?? answerOfGate(events),
     clients: unique(
       operations.map(({ client, origin }) => (origin === undefined ? client : `${client ?? "?"}@${origin}`)),
     ),
@@ -302,6 +315,13 @@ function incidentOf({ target, startedMs, events, outcomes, manual }: Open): Inci
     events,
     outcomes,
   };
+}
+
+function answerOfGate(events: readonly AnalyzedEvent[]): string | undefined {
+  const answer = events.findLast(({ record, status }) => record.role === "gate" && status !== "requested");
+  if (!answer) return undefined;
+  const message = textOf((answer.record.gate as Readonly<Record<string, unknown>> | undefined)?.message);
+  return `gate: ${answer.status}${message === undefined ? "" : `: ${message}`}`;
 }
 
 /** All at once, for what fits in memory. */
