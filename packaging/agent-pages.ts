@@ -1,4 +1,5 @@
 /** The manual pages of the agents that only Pacemaker calls. */
+import { PARAMETERS } from "../src/fence/ocf-metadata.ts";
 import type { Agent } from "./man.ts";
 
 export const AGENT_PAGES: readonly Agent[] = [
@@ -11,13 +12,15 @@ export const AGENT_PAGES: readonly Agent[] = [
       "It runs as hacluster and puts each outcome into /var/lib/fencepost/inbox, from where root's fence agent, its OCF " +
         "agent or fencepost-recover.timer merges it into fence-outcomes.jsonl in the log directory.",
     ],
-    parameters: [],
+    parameters: [
+      [
+        "kinds",
+        "Which other alerts are worth a line in syslog: node, resource, attribute. Fencing is always recorded.",
+      ],
+    ],
     examples: [
       ["pcs alert create path=/usr/share/pacemaker/alerts/alert_gfs2_recorder id=fencepost-alert", "with pcs"],
-      [
-        "crm configure alert fencepost-alert /usr/share/pacemaker/alerts/alert_gfs2_recorder",
-        "with crmsh",
-      ],
+      ["crm configure alert fencepost-alert /usr/share/pacemaker/alerts/alert_gfs2_recorder", "with crmsh"],
     ],
   },
   {
@@ -29,7 +32,7 @@ export const AGENT_PAGES: readonly Agent[] = [
       "It has the fence agent's name on purpose: pcs then asks which one is meant, where it would else make a stonith " +
         "device of a resource.",
     ],
-    parameters: [],
+    parameters: PARAMETERS.map(({ name, long }) => [name, long] as const),
     examples: [
       ["pcs resource create fencepost-recorder ocf:fencepost:fence_gfs2_recorder clone", "with pcs"],
       ["crm configure primitive fencepost-recorder ocf:fencepost:fence_gfs2_recorder", "with crmsh; then clone it"],

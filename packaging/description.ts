@@ -18,7 +18,11 @@ export const PACKAGE = {
   ],
   license: "Apache-2.0",
   maintainer: "Fencepost maintainers <maintainers@users.noreply.b-seed-43d91006.example>",
-  /** Brought by both package managers' own names for them. Nothing but glibc is needed; these make it useful. */
+  /**
+   * Besides glibc: flock(1) of util-linux, by which the recorder locks its log (src/fence/event-log.ts). Debian's
+   * util-linux is essential and therefore not declared there.
+   */
+  rpmRequires: ["/usr/bin/flock"],
   recommends: ["logrotate"],
   suggests: ["pacemaker", "lnav"],
 } as const;

@@ -34,7 +34,17 @@ export function must(argv: readonly string[], options: Parameters<typeof attempt
 
 const GLIBC = ["libc6"];
 /** Debian's essential packages that maintainer scripts may call, and their libraries. */
-const FOR_SCRIPTS = ["libc-bin", "dash", "coreutils", "libacl1", "libattr1", "libselinux1", "libpcre2-8-0", "libgmp10"];
+const FOR_SCRIPTS = [
+  "libc-bin",
+  "dash",
+  "coreutils",
+  "libacl1",
+  "libattr1",
+  "libselinux1",
+  "libpcre2-8-0",
+  "libgmp10",
+  "util-linux",
+];
 
 export function download(directory: string): void {
   mkdirSync(directory, { recursive: true });
@@ -90,31 +100,41 @@ export function makeDebRoot(root: string, debs: string): void {
   writeFileSync(join(root, "etc/group"), "root:x:0:\n");
 }
 
-/** For rpm: glibc as an RPM of its own, made of Debian's files, so that rpm itself sees that nothing else is needed. */
+/**
+ * For rpm: glibc, and flock of util-linux, as RPMs made of Debian's files, so that rpm itself sees that nothing else is
+ * needed.
+ */
 export function makeRpmRoot(root: string, debs: string, scratch: string): void {
-  const files = join(scratch, "libc6");
-  mkdirSync(files, { recursive: true });
+  mkdirSync(scratch, { recursive: true });
   makeDevices(root);
-  must(["dpkg-deb", "--extract", debOf(debs, "libc6"), files]);
-  const stage = join(scratch, "glibc");
-  mkdirSync(stage, { recursive: true });
-  for (const directory of ["lib", "lib64"]) {
-    cpSync(join(files, directory), join(stage, directory), { recursive: true, verbatimSymlinks: true });
-  }
-  const spec = join(scratch, "glibc.spec");
-  writeFileSync(
-    spec,
-    [
-      "%global debug_package %{nil}",
-      "%global __os_install_post %{nil}",
-      "%global _build_id_links none",
-      "%global _binary_payload w1.gzdio",
-      "Name: glibc\nVersion: 1\nRelease: 1\nSummary: glibc\nLicense: LGPL-2.1-or-later",
-      `%description\n%install\ncp -a ${stage}/. %{buildroot}/\n%files\n/lib\n/lib64\n`,
-    ].join("\n"),
-  );
-  must(["rpmbuild", "-bb", "--quiet", "--define", `_topdir ${scratch}/rpmbuild`, spec]);
-  const [arch = ""] = readdirSync(join(scratch, "rpmbuild/RPMS"));
   must(["rpm", "--root", root, "--initdb"]);
-  must(["rpm", "--root", root, "-i", join(scratch, "rpmbuild/RPMS", arch, `glibc-1-1.${arch}.rpm`)]);
+  for (const [name, deb, paths] of [
+    ["glibc", "libc6", ["lib", "lib64"]],
+    ["util-linux", "util-linux", ["usr/bin/flock"]],
+  ] as const) {
+    const files = join(scratch, deb);
+    mkdirSync(files);
+    must(["dpkg-deb", "--extract", debOf(debs, deb), files]);
+    const stage = join(scratch, `${name}-stage`);
+    for (const path of paths) {
+      cpSync(join(files, path), join(stage, path), { recursive: true, verbatimSymlinks: true });
+    }
+    const spec = join(scratch, `${name}.spec`);
+    writeFileSync(
+      spec,
+      [
+        "%global debug_package %{nil}",
+        "%global __os_install_post %{nil}",
+        "%global _build_id_links none",
+        "%global _binary_payload w1.gzdio",
+        `Name: ${name}\nVersion: 1\nRelease: 1\nSummary: ${name}\nLicense: LGPL-2.1-or-later`,
+        `%description\n%install\ncp -a ${stage}/. %{buildroot}/`,
+        `%files\n${paths.map((path) => `/${path}`).join("\n")}\n`,
+      ].join("\n"),
+    );
+    const top = join(scratch, `${name}-rpmbuild`);
+    must(["rpmbuild", "-bb", "--quiet", "--define", `_topdir ${top}`, spec]);
+    const [arch = ""] = readdirSync(join(top, "RPMS"));
+    must(["rpm", "--root", root, "-i", join(top, "RPMS", arch, `${name}-1-1.${arch}.rpm`)]);
+  }
 }

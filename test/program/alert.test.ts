@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { ALERTS, readAlert } from "../fakes/captured-alerts.ts";
 import { liveDescribe } from "../live/requirements.ts";
-import { Lab, linesOf, type Outcome } from "./lab.ts";
+import { Lab, linesOf, type Outcome, waitFor } from "./lab.ts";
 
 const ALERT = join(import.meta.dirname, "../../bin/alert_gfs2_recorder");
 const FENCEPOST = join(import.meta.dirname, "../../bin/fencepost");
@@ -120,7 +120,7 @@ liveDescribe(
       const { exitCode, stderr } = await alert(lab, readAlert("fencing-off-failed.on-rabbit-node-1.txt"));
       expect(exitCode).toBeGreaterThan(0);
       expect(stderr).toMatch(/inbox: outcome not written: .*; syslog has it\ntry: ls -ld/s);
-      const json = /OUTCOME=(\{.*\})/.exec(syslog.text())?.[1] ?? "";
+      const json = await waitFor("syslog's line", () => /OUTCOME=(\{.*\})\n/.exec(syslog.text())?.[1]);
       expect(JSON.parse(json)).toMatchObject({
         event_id: "e0d1c336-5bb6-44ab-b207-015a425f3639",
         status: "failed",
@@ -141,6 +141,7 @@ liveDescribe(
       const syslog = await lab.listenToSyslog("devlog");
       const env = { CRM_alert_kind: "fencing", CRM_alert_desc: "Fencing\nof a kind", CRM_alert_rc: "0" };
       expect((await alert(lab, env)).exitCode).toBeGreaterThan(0);
+      await waitFor("syslog's line", () => syslog.text().endsWith("\n") || undefined);
       expect(syslog.text()).toContain("Fencing\\nof a kind");
       expect(lab.sh(`ls -A ${INBOX}`)).toBe("");
     });
@@ -150,6 +151,7 @@ liveDescribe(
       const syslog = await lab.listenToSyslog("devlog");
       const lost = readAlert("node-lost.on-rabbit-node-1.txt");
       expect(await alert(lab, { ...lost, kinds: "resource, node" })).toMatchObject({ exitCode: 0, stderr: "" });
+      await waitFor("syslog's line", () => syslog.text().endsWith("\n") || undefined);
       expect(syslog.text()).toMatch(/alert_gfs2_recorder\[\d+\]: ALERT .*"CRM_alert_desc":"lost"/);
       const before = syslog.text().length;
       expect((await alert(lab, { ...lost, kinds: "resource" })).exitCode).toBe(0);
