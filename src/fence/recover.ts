@@ -6,8 +6,8 @@
  * Errors: OpsError privilege (root's log), usage, config, unsafe, timeout (another one is at work and does not end).
  */
 import { OpsError, reasonOf } from "../core/errors.ts";
-import { runOnDescriptor } from "../core/exec.ts";
 import { ensureDirectory, exists, openForUpdate } from "../core/files.ts";
+import { lockOpenFile } from "../core/flock.ts";
 import type { Host } from "../core/host.ts";
 import { assertLocal } from "../core/local-path.ts";
 import type { ProgramContext } from "../core/program.ts";
@@ -112,9 +112,7 @@ async function recover(
   const lock = await openForUpdate(LOCK);
   try {
     // One at a time: two could compare the history with the same outcomes and both find one missing.
-    const seconds = (LOCK_TIMEOUT_MS / 1000).toFixed(0);
-    const code = await runOnDescriptor(["flock", "-x", "-w", seconds, "3"], lock.fd, LOCK_TIMEOUT_MS + 500);
-    if (code !== 0) {
+    if (!(await lockOpenFile(lock.fd, LOCK_TIMEOUT_MS))) {
       throw new OpsError("timeout", `${LOCK}: another recovery has not ended within ${LOCK_TIMEOUT_MS} ms`, {
         hint: `fuser -v ${LOCK}`,
       });
