@@ -18,11 +18,6 @@ export const PACKAGE = {
   ],
   license: "Apache-2.0",
   maintainer: "Fencepost maintainers <maintainers@users.noreply.b-seed-43d91006.example>",
-  /**
-   * Besides glibc: flock(1) of util-linux, by which the recorder locks its log (src/fence/event-log.ts). Debian's
-   * util-linux is essential and therefore not declared there.
-   */
-  rpmRequires: ["/usr/bin/flock"],
   recommends: ["logrotate"],
   suggests: ["pacemaker", "lnav"],
 } as const;

@@ -52,7 +52,6 @@ License: ${PACKAGE.license} AND MIT AND ISC AND BSD-2-Clause AND BSD-3-Clause AN
 Group: System Environment/Base
 Packager: ${PACKAGE.maintainer}
 Vendor: ${PACKAGE.maintainer.replace(/ <.*/, "")}
-${PACKAGE.rpmRequires.map((name) => `Requires: ${name}`).join("\n")}
 ${PACKAGE.recommends.map((name) => `Recommends: ${name}`).join("\n")}
 ${PACKAGE.suggests.map((name) => `Suggests: ${name}`).join("\n")}
 

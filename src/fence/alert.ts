@@ -39,7 +39,7 @@ export async function runAlertAgent(call: AlertCall): Promise<number> {
   if (kind === "fencing") return recordOutcome(call);
   if (kind === undefined || kind === "") {
     throw new OpsError("usage", `${ALERT_PROGRAM}: CRM_alert_kind is not set: Pacemaker calls it, nobody else`, {
-      hint: `pcs alert create id=fencepost path=/usr/share/pacemaker/alerts/${ALERT_PROGRAM}`,
+      hint: `pcs alert create id=fencepost-alert path=/usr/share/pacemaker/alerts/${ALERT_PROGRAM}`,
     });
   }
   const asked = (env.kinds ?? "").split(/[\s,]+/).filter((word) => word !== "");
@@ -191,9 +191,9 @@ Alert option (instance attribute):
            commas. Fencing is always recorded.
 
 Examples:
-  pcs alert create id=fencepost path=/usr/share/pacemaker/alerts/${ALERT_PROGRAM}
+  pcs alert create id=fencepost-alert path=/usr/share/pacemaker/alerts/${ALERT_PROGRAM}
       record every fence of the cluster, on every node
-  pcs alert create id=fencepost path=/usr/share/pacemaker/alerts/${ALERT_PROGRAM} options kinds="node resource"
+  pcs alert create id=fencepost-alert path=/usr/share/pacemaker/alerts/${ALERT_PROGRAM} options kinds="node resource"
       the same, and tell syslog of nodes and resources
 
 Exit codes: 0 recorded, or nothing to record; anything else: the outcome is in syslog instead

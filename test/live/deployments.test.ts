@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { AGENT, type Cluster, cibXml, run, startCluster } from "./cluster.ts";
 import { CLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
-import { placeTimedAgent, readAgentTimes } from "./timed-agent.ts";
+import { NAMED, placeAgent, placeTimedAgent, readAgentTimes } from "./timed-agent.ts";
 
 const REPOSITORY = join(import.meta.dirname, "../..");
 const PAGE = readFileSync(join(REPOSITORY, "docs/deployments.md"), "utf8");
@@ -33,18 +33,19 @@ case $(sed -n 's/^action=//p' <<<"$text") in off | on | reboot) ${instead} ;; es
 exec ${real} <<<"$text"
 `;
 const ONCE = "/run/power-failed-once";
-/** Who fails, and how; `recorded`: the recorder was called and lived. */
+const powerThat = (instead: string) => inPlaceOf(`${POWER}.real`, instead);
+/** What is broken, how the fence must end, and what the recorder was called for and lived. */
 const KINDS = {
-  off: { ends: "succeeded", recorded: true },
-  reboot: { ends: "succeeded", recorded: true },
-  "power fails": { ends: "failed", recorded: false, of: POWER, instead: "echo 'no answer' >&2; exit 1" },
+  off: { ends: "succeeded", calls: ["off"] },
+  reboot: { ends: "succeeded", calls: ["off", "on"] },
+  "power fails": { ends: "failed", calls: [], power: powerThat("echo 'no answer' >&2; exit 1") },
   "power fails once": {
-    ...{ ends: "succeeded", recorded: true, of: POWER },
-    instead: `[ -e ${ONCE} ] || { : >${ONCE}; exit 1; }`,
+    ...{ ends: "succeeded", calls: ["off"] },
+    power: powerThat(`[ -e ${ONCE} ] || { : >${ONCE}; exit 1; }`),
   },
-  "power hangs": { ends: "failed", recorded: false, of: POWER, instead: "exec sleep 60" },
-  "recorder killed": { ends: "failed", recorded: false, of: AGENT, instead: "kill -9 $$" },
-} as const satisfies Record<string, { ends: string; recorded: boolean; of?: string; instead?: string }>;
+  "power hangs": { ends: "failed", calls: [], power: powerThat("exec sleep 60") },
+  "recorder killed": { ends: "failed", calls: [], recorder: inPlaceOf(NAMED, "kill -9 $$") },
+} as const satisfies Record<string, { ends: string; calls: readonly string[]; power?: string; recorder?: string }>;
 type Kind = keyof typeof KINDS;
 /** 25; the first one is the cluster's own, after a power cut. */
 const FENCES: readonly Kind[] = [
@@ -54,7 +55,7 @@ const FENCES: readonly Kind[] = [
 ];
 
 type Asked = { kind: Kind; ends: string; clients: string[] };
-type Incident = { result: string; clients: string[]; recorded: boolean; target_node: string };
+type Incident = { result: string; clients: string[]; target_node: string };
 const NEEDS = [...CLUSTER_NEEDS, "crmsh", "dpkg-deb", "systemd-analyze"] as const;
 
 /** The lines of one fenced block: ```sh NAME */
@@ -116,6 +117,7 @@ liveDescribe("the documented deployments, from the installed package, in a real 
     const argv = ["stonith_admin", "--history", "*", "--verbose", "--output-as=xml"];
     return [...(await cluster.must("node1", argv)).matchAll(/<fence_event [^>]*>/g)].map(([entry]) => ({
       client: /client="([^"]+)"/.exec(entry)?.[1] ?? "",
+      completed: /completed="([^"]+)"/.exec(entry)?.[1] ?? "",
       status: /status="([^"]+)"/.exec(entry)?.[1] ?? "",
     }));
   };
@@ -124,16 +126,17 @@ liveDescribe("the documented deployments, from the installed package, in a real 
     const how = KINDS[kind];
     for (const node of executors) {
       for (const tool of [POWER, AGENT]) await cluster.restoreTool(node, tool);
+      await cluster.must(node, ["rm", "-f", ONCE]);
       if (kind === "off") await placeTimedAgent(cluster, node);
-      if ("of" in how) {
-        await cluster.must(node, ["rm", "-f", ONCE]);
-        await cluster.replaceTool(node, how.of, inPlaceOf(`${how.of}.real`, how.instead));
-      }
+      if ("power" in how) await cluster.replaceTool(node, POWER, how.power);
+      if ("recorder" in how) await placeAgent(cluster, node, how.recorder);
     }
   }
 
   async function fence(kind: Kind, first: boolean, target: string, executors: readonly string[]): Promise<void> {
-    const before = new Set((await history()).map(({ client }) => client));
+    // A client may ask more than once: the controller does, which asks for the first fence of either tool.
+    const nameOf = ({ client, completed }: { client: string; completed: string }) => `${client} ${completed}`;
+    const before = new Set((await history()).map(nameOf));
     await arrange(kind, executors);
     let exitCode: number | null | undefined;
     if (first) await cluster.killNode(target);
@@ -143,7 +146,7 @@ liveDescribe("the documented deployments, from the installed package, in a real 
       ({ exitCode } = await cluster.on("node1", argv, { timeoutMs: 100_000 }));
     }
     const fresh = await cluster.waitFor(`the end of a fence (${kind})`, async () => {
-      const entries = (await history()).filter(({ client }) => !before.has(client));
+      const entries = (await history()).filter((entry) => !before.has(nameOf(entry)));
       return entries.length > 0 && entries.every(({ status }) => /^(success|failed)$/.test(status)) ? entries : false;
     });
     const ends = fresh[0]?.status === "success" ? "succeeded" : "failed";
@@ -202,13 +205,15 @@ liveDescribe("the documented deployments, from the installed package, in a real 
         });
       }
       const found = await incidents("node1");
-      const inOrder = ({ ends, clients, kind }: Asked) => ({ result: ends, clients, recorded: KINDS[kind].recorded });
-      const told = found.map(({ result, clients, recorded }) => ({
-        result,
+      const told = found.map(({ result, clients }) => ({
+        ends: result,
         clients: clients.map((client) => client.replace(/@.*/, "")).sort(),
-        recorded,
       }));
-      expect(told).toEqual(asked.map(inOrder));
+      expect(told).toEqual(asked.map(({ ends, clients }) => ({ ends, clients })));
+      // And what the recorder was called for is in its log, no more and no less.
+      expect(cluster.allEvents().map(({ action, status }) => `${action} ${status}`)).toEqual(
+        asked.flatMap(({ kind }) => KINDS[kind].calls).map((action) => `${action} initiated`),
+      );
       await cluster.heal();
       for (const node of cluster.names) await expectClean(node);
     }, 600_000);

@@ -32,7 +32,7 @@ export function must(argv: readonly string[], options: Parameters<typeof attempt
   return stdout;
 }
 
-const GLIBC = ["libc6"];
+const GLIBC = ["libc6"] as const;
 /** Debian's essential packages that maintainer scripts may call, and their libraries. */
 const FOR_SCRIPTS = [
   "libc-bin",
@@ -100,41 +100,33 @@ export function makeDebRoot(root: string, debs: string): void {
   writeFileSync(join(root, "etc/group"), "root:x:0:\n");
 }
 
-/**
- * For rpm: glibc, and flock of util-linux, as RPMs made of Debian's files, so that rpm itself sees that nothing else is
- * needed.
- */
+/** For rpm: glibc as an RPM made of Debian's files, so that rpm itself sees that nothing else is needed. */
 export function makeRpmRoot(root: string, debs: string, scratch: string): void {
-  mkdirSync(scratch, { recursive: true });
   makeDevices(root);
   must(["rpm", "--root", root, "--initdb"]);
-  for (const [name, deb, paths] of [
-    ["glibc", "libc6", ["lib", "lib64"]],
-    ["util-linux", "util-linux", ["usr/bin/flock"]],
-  ] as const) {
-    const files = join(scratch, deb);
-    mkdirSync(files);
-    must(["dpkg-deb", "--extract", debOf(debs, deb), files]);
-    const stage = join(scratch, `${name}-stage`);
-    for (const path of paths) {
-      cpSync(join(files, path), join(stage, path), { recursive: true, verbatimSymlinks: true });
-    }
-    const spec = join(scratch, `${name}.spec`);
-    writeFileSync(
-      spec,
-      [
-        "%global debug_package %{nil}",
-        "%global __os_install_post %{nil}",
-        "%global _build_id_links none",
-        "%global _binary_payload w1.gzdio",
-        `Name: ${name}\nVersion: 1\nRelease: 1\nSummary: ${name}\nLicense: LGPL-2.1-or-later`,
-        `%description\n%install\ncp -a ${stage}/. %{buildroot}/`,
-        `%files\n${paths.map((path) => `/${path}`).join("\n")}\n`,
-      ].join("\n"),
-    );
-    const top = join(scratch, `${name}-rpmbuild`);
-    must(["rpmbuild", "-bb", "--quiet", "--define", `_topdir ${top}`, spec]);
-    const [arch = ""] = readdirSync(join(top, "RPMS"));
-    must(["rpm", "--root", root, "-i", "--nodeps", join(top, "RPMS", arch, `${name}-1-1.${arch}.rpm`)]);
+  const [name] = GLIBC;
+  const files = join(scratch, "files");
+  mkdirSync(files, { recursive: true });
+  must(["dpkg-deb", "--extract", debOf(debs, name), files]);
+  const stage = join(scratch, "stage");
+  for (const path of ["lib", "lib64"]) {
+    cpSync(join(files, path), join(stage, path), { recursive: true, verbatimSymlinks: true });
   }
+  const spec = join(scratch, "glibc.spec");
+  writeFileSync(
+    spec,
+    [
+      "%global debug_package %{nil}",
+      "%global __os_install_post %{nil}",
+      "%global _build_id_links none",
+      "%global _binary_payload w1.gzdio",
+      "Name: glibc\nVersion: 1\nRelease: 1\nSummary: glibc\nLicense: LGPL-2.1-or-later",
+      `%description\n%install\ncp -a ${stage}/. %{buildroot}/`,
+      "%files\n/lib\n/lib64\n",
+    ].join("\n"),
+  );
+  const top = join(scratch, "rpmbuild");
+  must(["rpmbuild", "-bb", "--quiet", "--define", `_topdir ${top}`, spec]);
+  const [arch = ""] = readdirSync(join(top, "RPMS"));
+  must(["rpm", "--root", root, "-i", "--nodeps", join(top, "RPMS", arch, `glibc-1-1.${arch}.rpm`)]);
 }

@@ -162,9 +162,15 @@ liveDescribe(
 
     it("is not for calling by hand", async () => {
       const lab = await openLab();
-      expect(await alert(lab, {})).toMatchObject({ exitCode: 64, stderr: expect.stringContaining("pcs alert create") });
+      expect(await alert(lab, {})).toMatchObject({
+        exitCode: 64,
+        stderr: expect.stringContaining("pcs alert create id=fencepost-alert "),
+      });
       const help = await lab.run({ program: ALERT, args: ["--help"] });
-      expect(help).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("pcs alert create id=fencepost") });
+      expect(help).toMatchObject({
+        exitCode: 0,
+        stdout: expect.stringContaining("pcs alert create id=fencepost-alert "),
+      });
     });
 
     it("shows up in analyze as the end of the fence that the recorder wrote down", async () => {
