@@ -85,7 +85,11 @@ describe("one incident", () => {
 
   it("takes an event that another node's clock put just behind its end", () => {
     expect(
-      joined(record({ time: at(0) }), outcome({ time: at(10) }), record({ time: at(12), action: "on" })),
+      joined(
+        record({ time: at(0) }),
+        outcome({ time: at(10) }),
+        record({ time: at(12), action: "on", recorder: "compute-node-3" }),
+      ),
     ).toMatchObject([{ lines: 2, outcomes: 1 }]);
   });
 
