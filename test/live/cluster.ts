@@ -396,7 +396,7 @@ export function cibXml(count = 3, { recorder = {} as Record<string, string> } = 
 </configuration><status/></cib>\n`;
 }
 
-function firstOutput(child: ChildProcess, what: string): Promise<void> {
+export function firstOutput(child: ChildProcess, what: string): Promise<void> {
   return new Promise((resolve, reject) => {
     child.stdout?.once("data", () => resolve());
     child.once("error", reject);

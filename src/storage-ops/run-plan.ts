@@ -1,0 +1,142 @@
+/**
+ * Runs a plan for an operator: one at a time, journaled, told line by line, stopped between steps by Ctrl-C.
+ * Input:  a plan or a journal's entry; the step kinds by operation.
+ * Output: the lines of the steps and their progress; the reports. An operation that did not come to its end is thrown.
+ * Errors: OpsError privilege, unsafe (another one is at work, or a guard refused), partial (something was changed), and
+ *         the kind of the step that failed before anything was.
+ */
+import { OpsError } from "../core/errors.ts";
+import { runOnDescriptor } from "../core/exec.ts";
+import { ensureDirectory, openForUpdate, readAt } from "../core/files.ts";
+import type { Host } from "../core/host.ts";
+import { continueJournal, createJournal, type Journal, type JournalEntry } from "../core/journal.ts";
+import { type ApplyOptions, applyPlan, type Plan, type StepKinds, type StepReport, undoPlan } from "../core/plan.ts";
+import type { ProgramContext } from "../core/program.ts";
+import { escapeControl } from "../core/text.ts";
+import type { OperationLog } from "./operation-log.ts";
+
+const RUN_DIRECTORY = "/run/fencepost";
+
+/** Which kinds an operation's steps are of: for a journal that a fresh process goes on with. */
+export async function kindsOf(operation: string): Promise<StepKinds> {
+  if (operation.startsWith("gluster.")) return (await import("./gluster/kinds.ts")).GLUSTER_KINDS;
+  throw new OpsError("unsupported", `journal: unknown operation ${escapeControl(operation)}`, {
+    hint: "use the version that wrote it",
+  });
+}
+
+export function requireRoot(called: string): void {
+  if (process.getuid?.() !== 0) throw new OpsError("privilege", `${called}: not root`, { hint: `sudo ${called}` });
+}
+
+export type Told = { context: ProgramContext; log?: OperationLog; toStderr: boolean };
+
+export async function runNewPlan(told: Told, id: string, plan: Plan): Promise<StepReport[]> {
+  const { host } = told.context;
+  return withLock(host, plan.object, id, async () =>
+    drive(told, plan, await createJournal(host, id, plan), applyPlan, "resume"),
+  );
+}
+
+export async function resumeEntry(told: Told, entry: JournalEntry): Promise<StepReport[]> {
+  const { host } = told.context;
+  return withLock(host, entry.plan.object, entry.id, async () =>
+    drive(told, entry.plan, await continueJournal(host, entry), applyPlan, "resume"),
+  );
+}
+
+export async function undoEntry(told: Told, entry: JournalEntry): Promise<StepReport[]> {
+  const { host } = told.context;
+  return withLock(host, entry.plan.object, entry.id, async () =>
+    drive(told, entry.plan, await continueJournal(host, entry), undoPlan, "undo"),
+  );
+}
+
+async function drive(
+  { context, log, toStderr }: Told,
+  plan: Plan,
+  journal: Journal,
+  work: (plan: Plan, options: ApplyOptions) => Promise<StepReport[]>,
+  verb: "resume" | "undo",
+): Promise<StepReport[]> {
+  const tell = async (line: string, level: "INFO" | "SUCCESS" | "WARNING" | "ERROR" = "INFO"): Promise<void> => {
+    const text = escapeControl(line);
+    if (toStderr) context.err(text);
+    else await context.out(`${text}\n`);
+    await log?.write(level, text);
+  };
+  const undoing = work === undoPlan;
+  const stop = new AbortController();
+  const onSignal = () => {
+    context.err("stopping after this step; once more ends the program at once");
+    stop.abort();
+  };
+  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  try {
+    await tell(`ℹ Journal: ${journal.id}`);
+    const reports = await work(plan, {
+      kinds: await kindsOf(plan.operation),
+      host: context.host,
+      journal,
+      signal: stop.signal,
+      onStart: async (step) => {
+        if (undoing) await tell(`ℹ Undo: ${step.title}`);
+        else for (const line of step.before ?? [`ℹ ${step.title}`]) await tell(line);
+      },
+      onProgress: ({ text }) => tell(`  ${text}`),
+      onEnd: async (step, report) => {
+        if (report.status === "done" || report.status === "already") {
+          for (const line of step.after ?? []) await tell(line, "SUCCESS");
+        } else if (report.status === "undone" || report.status === "kept")
+          await tell(`✓ ${report.status}: ${report.detail}`);
+        else await tell(`✗ ${step.id}: ${report.status}: ${report.detail}`, "ERROR");
+      },
+    });
+    throwUnlessWhole(plan, journal, reports, verb);
+    return reports;
+  } finally {
+    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+    await journal.close();
+  }
+}
+
+function throwUnlessWhole(plan: Plan, { id }: Journal, reports: readonly StepReport[], verb: string): void {
+  const bad = reports.find(({ status }) => !["done", "already", "undone", "kept"].includes(status));
+  if (!bad) return;
+  const changes = (step: Plan["steps"][number] | undefined): boolean =>
+    step?.destructive === true || step?.undo !== undefined;
+  const changed = reports.some(
+    (report) =>
+      (report.status === "done" || report.status === "undone") &&
+      changes(plan.steps.find((step) => step.id === report.id)),
+  );
+  const kind = bad.kind === "unsafe" ? "unsafe" : changed || bad.kind === undefined ? "partial" : bad.kind;
+  const what = bad.status === "skipped" ? bad.detail : `${bad.status}: ${bad.detail}`;
+  throw new OpsError(kind, `${plan.title}: ${bad.id}: ${what}`, { hint: `fencepost journal ${verb} ${id}` });
+}
+
+type Holder = { journal: string; pid: number; since: string };
+
+/** One operation at a time on this node: the kernel lets go of the lock when its holder dies. */
+async function withLock<T>(host: Host, object: string, journal: string, work: () => Promise<T>): Promise<T> {
+  await ensureDirectory(RUN_DIRECTORY, 0o755);
+  const path = `${RUN_DIRECTORY}/${object}.lock`;
+  const lock = await openForUpdate(path);
+  try {
+    const code = await runOnDescriptor(["flock", "-x", "-n", "3"], lock.fd, 5_000);
+    if (code === undefined) throw new OpsError("missing-tool", "flock: not started", { hint: "install util-linux" });
+    if (code !== 0) {
+      const { size } = await lock.stat();
+      const note = (await readAt(lock, 0, Math.min(size, 4096))).toString("utf8");
+      throw new OpsError("unsafe", `${object}: another operation is at work: ${escapeControl(note.trim())}`, {
+        hint: "fencepost journal list",
+      });
+    }
+    const holder: Holder = { journal, pid: process.pid, since: host.now().toISOString() };
+    await lock.truncate(0);
+    await lock.write(`${JSON.stringify(holder)}\n`, 0);
+    return await work();
+  } finally {
+    await lock.close();
+  }
+}
