@@ -44,7 +44,22 @@ export async function startGluster(count: number) {
   function on(node: string, argv: readonly string[], { timeoutMs = 60_000, env = {}, input }: OnOptions = {}) {
     const words = Object.entries({ PATH: NODE_PATH, HOME: "/root", ...env }).map(([key, value]) => `${key}=${value}`);
     return run(
-      ["nsenter", "-t", pids.get(node) ?? node, "-m", "-u", "-i", "-n", "-p", "env", "-i", "-C", "/", ...words, ...argv],
+      [
+        "nsenter",
+        "-t",
+        pids.get(node) ?? node,
+        "-m",
+        "-u",
+        "-i",
+        "-n",
+        "-p",
+        "env",
+        "-i",
+        "-C",
+        "/",
+        ...words,
+        ...argv,
+      ],
       { timeoutMs, ...(input === undefined ? {} : { input }) },
     );
   }
