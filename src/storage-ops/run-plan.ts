@@ -6,16 +6,13 @@
  *         the kind of the step that failed before anything was.
  */
 import { OpsError } from "../core/errors.ts";
-import { runOnDescriptor } from "../core/exec.ts";
-import { ensureDirectory, openForUpdate, readAt } from "../core/files.ts";
 import type { Host } from "../core/host.ts";
 import { continueJournal, createJournal, type Journal, type JournalEntry } from "../core/journal.ts";
 import { type ApplyOptions, applyPlan, type Plan, type StepKinds, type StepReport, undoPlan } from "../core/plan.ts";
 import type { ProgramContext } from "../core/program.ts";
 import { escapeControl } from "../core/text.ts";
+import { type Place, withClusterLock } from "./cluster-lock.ts";
 import type { OperationLog } from "./operation-log.ts";
-
-const RUN_DIRECTORY = "/run/fencepost";
 
 /** Which kinds an operation's steps are of: for a journal that a fresh process goes on with. */
 export async function kindsOf(operation: string): Promise<StepKinds> {
@@ -25,6 +22,14 @@ export async function kindsOf(operation: string): Promise<StepKinds> {
   });
 }
 
+/** Where an operation is locked: every node that could change the same thing, in an order that all of them agree on. */
+async function placesOf(plan: Plan, host: Host): Promise<Place[]> {
+  if (!plan.operation.startsWith("gluster.")) return [{ name: "localhost", isLocal: true }];
+  const { readPeers } = await import("./gluster/state.ts");
+  const peers = (await readPeers(host)).sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
+  return peers.map(({ hostnames: [name = ""], isLocal }) => ({ name, isLocal }));
+}
+
 export function requireRoot(called: string): void {
   if (process.getuid?.() !== 0) throw new OpsError("privilege", `${called}: not root`, { hint: `sudo ${called}` });
 }
@@ -32,24 +37,26 @@ export function requireRoot(called: string): void {
 export type Told = { context: ProgramContext; log?: OperationLog; toStderr: boolean };
 
 export async function runNewPlan(told: Told, id: string, plan: Plan): Promise<StepReport[]> {
-  const { host } = told.context;
-  return withLock(host, plan.object, id, async () =>
-    drive(told, plan, await createJournal(host, id, plan), applyPlan, "resume"),
+  return locked(told, id, plan, async () =>
+    drive(told, plan, await createJournal(told.context.host, id, plan), applyPlan, "resume"),
   );
 }
 
 export async function resumeEntry(told: Told, entry: JournalEntry): Promise<StepReport[]> {
-  const { host } = told.context;
-  return withLock(host, entry.plan.object, entry.id, async () =>
-    drive(told, entry.plan, await continueJournal(host, entry), applyPlan, "resume"),
+  return locked(told, entry.id, entry.plan, async () =>
+    drive(told, entry.plan, await continueJournal(told.context.host, entry), applyPlan, "resume"),
   );
 }
 
 export async function undoEntry(told: Told, entry: JournalEntry): Promise<StepReport[]> {
-  const { host } = told.context;
-  return withLock(host, entry.plan.object, entry.id, async () =>
-    drive(told, entry.plan, await continueJournal(host, entry), undoPlan, "undo"),
+  return locked(told, entry.id, entry.plan, async () =>
+    drive(told, entry.plan, await continueJournal(told.context.host, entry), undoPlan, "undo"),
   );
+}
+
+async function locked<T>({ context }: Told, journal: string, plan: Plan, work: () => Promise<T>): Promise<T> {
+  const places = await placesOf(plan, context.host);
+  return withClusterLock(context, { object: plan.object, journal, places }, work);
 }
 
 async function drive(
@@ -113,30 +120,4 @@ function throwUnlessWhole(plan: Plan, { id }: Journal, reports: readonly StepRep
   const kind = bad.kind === "unsafe" ? "unsafe" : changed || bad.kind === undefined ? "partial" : bad.kind;
   const what = bad.status === "skipped" ? bad.detail : `${bad.status}: ${bad.detail}`;
   throw new OpsError(kind, `${plan.title}: ${bad.id}: ${what}`, { hint: `fencepost journal ${verb} ${id}` });
-}
-
-type Holder = { journal: string; pid: number; since: string };
-
-/** One operation at a time on this node: the kernel lets go of the lock when its holder dies. */
-async function withLock<T>(host: Host, object: string, journal: string, work: () => Promise<T>): Promise<T> {
-  await ensureDirectory(RUN_DIRECTORY, 0o755);
-  const path = `${RUN_DIRECTORY}/${object}.lock`;
-  const lock = await openForUpdate(path);
-  try {
-    const code = await runOnDescriptor(["flock", "-x", "-n", "3"], lock.fd, 5_000);
-    if (code === undefined) throw new OpsError("missing-tool", "flock: not started", { hint: "install util-linux" });
-    if (code !== 0) {
-      const { size } = await lock.stat();
-      const note = (await readAt(lock, 0, Math.min(size, 4096))).toString("utf8");
-      throw new OpsError("unsafe", `${object}: another operation is at work: ${escapeControl(note.trim())}`, {
-        hint: "fencepost journal list",
-      });
-    }
-    const holder: Holder = { journal, pid: process.pid, since: host.now().toISOString() };
-    await lock.truncate(0);
-    await lock.write(`${JSON.stringify(holder)}\n`, 0);
-    return await work();
-  } finally {
-    await lock.close();
-  }
 }

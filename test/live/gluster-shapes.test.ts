@@ -12,7 +12,7 @@ liveDescribe("GlusterFS volumes of every shape", GLUSTER_NEEDS, () => {
   const add = (nodes: readonly string[], more: string): Promise<Output> =>
     lab.fencepost(
       "node1",
-      `node add --service glusterfs ${nodes.map((node) => `--ip ${addressOf(node)}`).join(" ")} ${more}`,
+      `node add --service glusterfs ${nodes.map((node) => `--ip ${addressOf(node)}`).join(" ")}${more}`,
     );
   const remove = (nodes: readonly string[]): Promise<Output> =>
     lab.fencepost(
@@ -77,7 +77,7 @@ liveDescribe("GlusterFS volumes of every shape", GLUSTER_NEEDS, () => {
     });
     expect(exits(health as Output)).toMatch(/^107 /);
     expect((health as Output).stdout).toMatch(/volume dist: PARTIAL[\s\S]*1 of 2 parts do not serve/);
-    for (const refused of [await remove(["node2"]), await add(["node3"], "--brick /data/glusterfs/dist2")]) {
+    for (const refused of [await remove(["node2"]), await add(["node3"], " --brick /data/glusterfs/dist2")]) {
       expect(exits(refused)).toMatch(/^107 .*brick \S+ is down/);
     }
     expect(await bricks("dist")).toHaveLength(2);
@@ -87,9 +87,9 @@ liveDescribe("GlusterFS volumes of every shape", GLUSTER_NEEDS, () => {
 
   it("adds and removes whole replica sets of a distributed-replicated volume, and says how many bricks it takes", async () => {
     const sums = await createVolume("dr", `replica 2 ${brick("node1", "dr")} ${brick("node2", "dr")}`);
-    const few = await add(["node3"], "--as distribute");
+    const few = await add(["node3"], " --as distribute");
     expect(exits(few)).toMatch(/^64 .*you need 2 bricks, a replica set of 2 more; 1 brick given/);
-    expect(exits(await add(["node3", "node4"], "--as distribute"))).toMatch(/^0 /);
+    expect(exits(await add(["node3", "node4"], " --as distribute"))).toMatch(/^0 /);
     expect(await lab.gluster("node1", "volume info dr")).toContain("Number of Bricks: 2 x 2 = 4");
     expect(await checksums("node4", "dr")).toBe(sums);
     await lab.sh("node4", "umount /mnt/dr");
@@ -104,7 +104,7 @@ liveDescribe("GlusterFS volumes of every shape", GLUSTER_NEEDS, () => {
 
   it("adds an arbiter to a replica 2 volume and takes it away again", async () => {
     const sums = await createVolume("arb", `replica 2 ${brick("node1", "arb")} ${brick("node2", "arb")}`);
-    expect(exits(await add(["node3"], "--as arbiter"))).toMatch(/^0 /);
+    expect(exits(await add(["node3"], " --as arbiter"))).toMatch(/^0 /);
     expect(await lab.gluster("node1", "volume info arb")).toContain("Number of Bricks: 1 x (2 + 1) = 3");
     expect(exits(await remove(["node2"]))).toMatch(/^64 .*remove the arbiter first/);
     expect(exits(await remove(["node3"]))).toMatch(/^0 /);

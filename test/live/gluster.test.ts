@@ -255,4 +255,51 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
     expect(await checksums("node3")).toBe(sums);
     expect((await lab.fencepost("node1", "journal list")).stdout).toMatch(new RegExp(`${id} +undone`));
   });
+
+  it("refuses a second operator on another node, says who is at work, and takes the lock of one that was killed", async () => {
+    await emptyBrick("node2");
+    await emptyBrick("node4");
+    const lock = "/run/fencepost/gluster-pool.lock";
+    const first = lab.fencepost("node1", words("add", "node2"));
+    const holder = await lab.waitFor("the lock on the other node", async () => {
+      const { stdout } = await lab.on("node3", ["cat", lock]);
+      const note = stdout === "" ? undefined : JSON.parse(stdout);
+      return note?.host === "node1" && note.journal.includes("node-add") && (await isHeld("node3")) ? note : undefined;
+    });
+    await lab.on("node1", ["kill", "-STOP", String(holder.pid)]);
+    const second = await lab.fencepost("node3", words("add", "node4"));
+    expectRefused(second, /no lock on \S+.*: another operation is at work: .*"host":"node1"/);
+    expect(second.stderr).toContain(holder.since);
+    await lab.on("node1", ["kill", "-9", String(holder.pid)]);
+    await first;
+    expectDone(await lab.fencepost("node1", `journal resume ${holder.journal}`));
+    expect((await bricks()).sort()).toEqual(["node1", "node2", "node3"].map(brickOf));
+    expect(await pool()).toEqual([addressOf("node2"), addressOf("node3"), "localhost"]);
+    expect(await checksums("node2")).toBe(sums);
+    expect(await isHeld("node3")).toBe(false);
+
+    async function isHeld(node: string): Promise<boolean> {
+      return (await lab.on(node, ["flock", "-x", "-n", lock, "true"])).exitCode === 1;
+    }
+  });
+
+  it("stops between two steps at Ctrl-C and says how to go on", async () => {
+    const running = lab.fencepost("node1", words("remove", "node2"));
+    const directory = join(lab.lab, "node1/disk/fencepost/journal");
+    const name = await lab.waitFor("the first step", async () =>
+      readdirSync(directory)
+        .filter((one) => /node-remove.*\.jsonl$/.test(one))
+        .find((one) => linesOf(join(directory, one)).at(-1)?.state === "started"),
+    );
+    const pid = linesOf(join(directory, name)).find((line) => line.process)?.process?.pid;
+    await lab.on("node1", ["kill", "-INT", String(pid)]);
+    const { exitCode, stderr } = await running;
+    const id = name.replace(".jsonl", "");
+    expect([exitCode, stderr]).toEqual([
+      10,
+      expect.stringContaining(`stopped by the operator\ntry: fencepost journal resume ${id}`),
+    ]);
+    expectDone(await lab.fencepost("node1", `journal resume ${id}`));
+    expect(await pool()).toEqual([addressOf("node3"), "localhost"]);
+  });
 });

@@ -75,12 +75,12 @@ export async function startGluster(count: number) {
   const fencepost = (node: string, words: string, options: OnOptions = {}): Promise<Output> =>
     on(node, ["fencepost", ...words.split(" ")], { timeoutMs: 150_000, ...options });
 
-  async function waitFor<T>(what: string, ask: () => Promise<T>, timeoutMs = 60_000): Promise<T> {
+  async function waitFor<T>(what: string, ask: () => Promise<T>, timeoutMs = 60_000) {
     for (const until = Date.now() + timeoutMs; ; ) {
       let last: unknown;
       try {
         const answer = await ask();
-        if (answer) return answer;
+        if (answer) return answer as Exclude<T, false | undefined | null | 0 | "">;
         last = answer;
       } catch (error) {
         last = error;

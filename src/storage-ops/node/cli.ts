@@ -67,7 +67,7 @@ export async function runNode(context: ProgramContext, words: readonly string[],
   const parser = createParser(context, called).usage("Usage: $0 <command> [options]\n\nNodes of a storage service.");
   for (const verb of Object.keys(VERBS) as Verb[]) parser.command(verb, VERBS[verb]);
   parser
-    .example("$0 add --service glusterfs --ip 192.168.1.105 --dry-run", "what it would do")
+    .example("$0 add --service glusterfs --ip s5 --dry-run", "what it would do")
 
     .strict();
   const args = await parser.parse([...words]);
@@ -81,8 +81,8 @@ async function runAdd(context: ProgramContext, words: readonly string[], called:
     .usage(`Usage: $0 --service glusterfs --ip IP [options]\n\n${VERBS.add}.`)
     .options(ADD)
     .example("$0 --service glusterfs --ip 192.168.1.105", "one more copy of the only volume")
-    .example("$0 --service glusterfs --ip 192.168.1.105 --dry-run --json", "the plan, for programs")
-    .example("$0 --service glusterfs --ip 192.168.1.105 --as arbiter", "an arbiter for a replica 2 volume")
+    .example("$0 --service glusterfs --ip s5 --dry-run", "exactly what would be run")
+    .example("$0 --service glusterfs --ip s5 --as arbiter", "an arbiter for a replica 2 volume")
     .epilog(EXITS)
     .strict();
   if (words.some((word) => word === "--help" || word === "-h")) {
@@ -112,7 +112,7 @@ async function runRemove(context: ProgramContext, words: readonly string[], call
   const parser = createParser(context, called)
     .usage(`Usage: $0 --service glusterfs --ip IP [options]\n\n${VERBS.remove}.`)
     .options(REMOVE)
-    .example("$0 --service glusterfs --ip 192.168.1.105 --dry-run", "what it would do, or why it will not")
+    .example("$0 --service glusterfs --ip s5 --dry-run", "or why it will not")
     .example("$0 --service glusterfs --ip 192.168.1.105", "one copy less, and the node out of the pool")
     .epilog(EXITS)
     .strict();
