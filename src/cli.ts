@@ -31,7 +31,7 @@ const SUBCOMMANDS: readonly Subcommand[] = [
   },
   {
     name: "gluster",
-    describe: "GlusterFS: status, health, and whether a node may go",
+    describe: "GlusterFS: status and health of volumes, and whether a node may go",
     run: async (...call) => (await import("./storage-ops/gluster/cli.ts")).runGluster(...call),
   },
   {

@@ -77,11 +77,17 @@ liveDescribe("GlusterFS volumes of every shape", GLUSTER_NEEDS, () => {
     });
     expect(exits(health as Output)).toMatch(/^107 /);
     expect((health as Output).stdout).toMatch(/volume dist: PARTIAL[\s\S]*1 of 2 parts do not serve/);
+    const complete = await lab.fencepost("node1", "gluster volume-complete dist");
+    expect([complete.exitCode, complete.stdout]).toEqual([107, expect.stringContaining("not complete")]);
     for (const refused of [await remove(["node2"]), await add(["node3"], " --brick /data/glusterfs/dist2")]) {
       expect(exits(refused)).toMatch(/^107 .*brick \S+ is down/);
     }
     expect(await bricks("dist")).toHaveLength(2);
     await lab.gluster("node1", "volume start dist force");
+    await lab.waitFor(
+      "the brick to be back",
+      async () => (await lab.fencepost("node1", "gluster volume-complete dist")).exitCode === 0,
+    );
     await deleteVolume("dist");
   });
 
@@ -110,5 +116,20 @@ liveDescribe("GlusterFS volumes of every shape", GLUSTER_NEEDS, () => {
     expect(exits(await remove(["node3"]))).toMatch(/^0 /);
     expect(await lab.gluster("node1", "volume info arb")).toContain("Number of Bricks: 1 x 2 = 2");
     expect(await checksums("node2", "arb")).toBe(sums);
+  });
+
+  it("refuses every change while glusterd of a peer is dead, and its bricks count as unknown", async () => {
+    await lab.sh("node2", `for p in /proc/[0-9]*; do [ "$(cat $p/comm)" != glusterd ] || kill -9 "\${p#/proc/}"; done`);
+    await lab.waitFor("the peer to be seen as gone", async () =>
+      (await lab.gluster("node1", "peer status")).includes("(Disconnected)"),
+    );
+    for (const refused of [await add(["node3"], " --brick /data/glusterfs/arb2"), await remove(["node2"])]) {
+      expect(exits(refused)).toMatch(/^107 .*peer \S+ is not connected/);
+    }
+    const { stdout, exitCode } = await lab.fencepost("node1", "gluster health --json");
+    const [volume] = JSON.parse(stdout).volumes;
+    expect(volume.bricks.map(({ online }: { online: boolean | null }) => online)).toEqual([true, null]);
+    expect(exitCode).not.toBe(0);
+    expect(await bricks("arb")).toHaveLength(2);
   });
 });

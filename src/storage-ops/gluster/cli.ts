@@ -1,5 +1,5 @@
 /**
- * `fencepost gluster status|health|can-remove`: reads, changes nothing.
+ * `fencepost gluster status|health|volume-complete|can-remove`: reads, changes nothing.
  * Output: text or, with --json, one object; the exit code is the answer for scripts.
  * Errors: OpsError usage, missing-tool, timeout, failed, bad-output where gluster gave no answer at all.
  */
@@ -14,9 +14,17 @@ import { bricksOf, checkVolumeName, findPeer, type Pool, readPool } from "./stat
 const VERBS = {
   status: "peers, volumes and bricks, as gluster has them",
   health: "is every volume whole? a verdict for each, with what is wrong",
+  "volume-complete":
+    "does this volume serve all of its files? for scripts to ask before they delete what they do not see",
   "can-remove": "may this node go down now, for a reboot or for good? a verdict for each volume",
 } as const;
 type Verb = keyof typeof VERBS;
+const EXAMPLES: Readonly<Record<Verb, readonly [command: string, what: string]>> = {
+  status: ["$0 --json", "for programs"],
+  health: ["$0 --json", "for programs"],
+  "volume-complete": ["$0 shared_data && rsync -a --delete /mnt/gluster/ /backup/", "delete only what is really gone"],
+  "can-remove": ["$0 192.168.1.105 && ssh 192.168.1.105 reboot", "reboot only where nothing is lost"],
+};
 
 export const HEALTH_EXITS = { up: 0, degraded: 1, partial: 107, down: 107, unknown: 76 } as const satisfies Record<
   VolumeState,
@@ -40,30 +48,33 @@ export async function runGluster(context: ProgramContext, words: readonly string
   const verb = first as Verb;
   const name = `${called} ${verb}`;
   const takesNode = verb === "can-remove";
+  const takesVolume = verb === "volume-complete";
   const parser = createParser(context, name)
-    .usage(`Usage: $0${takesNode ? " NODE" : ""} [options]\n\n${VERBS[verb]}.`)
-    .option("volume", { describe: "this volume only", type: "string", requiresArg: true })
+    .usage(`Usage: $0${takesNode ? " NODE" : takesVolume ? " VOLUME" : ""} [options]\n\n${VERBS[verb]}.`)
     .option("json", { describe: "one JSON object", type: "boolean" })
-    .example(
-      takesNode ? "$0 192.168.1.105 && ssh 192.168.1.105 reboot" : "$0 --json",
-      takesNode ? "reboot only where nothing is lost" : "for programs",
-    )
+    .example(...EXAMPLES[verb])
     .strictOptions();
+  if (!takesVolume) parser.option("volume", { describe: "this volume only", type: "string", requiresArg: true });
   if (verb === "health")
     parser.epilog(
       "Exit: 0 whole · 1 degraded or healing · 107 files are not served · 76 unknown: it could not be read",
     );
   if (takesNode) parser.epilog("Exit: 0 yes · 107 no, or it could not be read: the reasons say which");
+  if (takesVolume) parser.epilog("Exit: 0 all of them · 107 not all, or it could not be read: the reasons say which");
   const args = await parser.parse(rest);
   if (args.help) {
     await context.out(`${await parser.getHelp()}\n`);
     return 0;
   }
   const [node, ...extra] = args._.map(String);
-  const surplus = takesNode ? extra[0] : node;
+  const surplus = takesNode || takesVolume ? extra[0] : node;
   if (surplus !== undefined)
     throw new OpsError("usage", `${name}: unexpected '${escapeControl(surplus)}'`, { hint: `${name} --help` });
-  const wanted = args.volume === undefined ? undefined : checkVolumeName(args.volume);
+  if (takesVolume && node === undefined) {
+    throw new OpsError("usage", `${name}: which volume?`, { hint: `${name} --help` });
+  }
+  const named = takesVolume ? node : args.volume;
+  const wanted = named === undefined ? undefined : checkVolumeName(String(named));
   const isWanted = (volume: { name: string }): boolean => wanted === undefined || volume.name === wanted;
   const all = await readPool(context.host, isWanted);
   if (wanted !== undefined && !all.volumes.some(isWanted)) {
@@ -73,6 +84,7 @@ export async function runGluster(context: ProgramContext, words: readonly string
   const json = args.json === true;
   if (verb === "can-remove") return canRemove(context, pool, node, name, json);
   const health = healthOf(pool);
+  if (takesVolume) return volumeComplete(context, health, json);
   if (json) await context.out(`${JSON.stringify(healthRecord(health, pool))}\n`);
   else await context.out(verb === "status" ? renderStatus(health, pool) : renderHealth(health));
   return verb === "status" ? 0 : exitOf(health);
@@ -86,6 +98,26 @@ const exitOf = (health: Health): number =>
   health.volumes.some(({ splitBrain }) => typeof splitBrain === "number" && splitBrain > 0)
     ? HEALTH_EXITS.partial
     : HEALTH_EXITS[verdictOf(health)];
+
+/** What heals does not matter here, but a view without quorum does: another part of the pool may know better. */
+async function volumeComplete(context: ProgramContext, health: Health, json: boolean): Promise<number> {
+  const [found] = health.volumes;
+  if (!found) throw new OpsError("bug", "volume-complete: no volume");
+  const { volume, state, bricks, findings } = found;
+  const mayMiss =
+    bricks.filter(({ online }) => online !== true).length > 0 && (volume.replica === 1 || state !== "degraded");
+  const complete = health.quorum.hasQuorum && !mayMiss && state !== "down" && state !== "partial";
+  const reasons = complete ? [] : [...health.findings, ...findings];
+  if (json) await context.out(`${JSON.stringify({ volume: volume.name, complete, state, reasons })}\n`);
+  else {
+    const lines = [
+      `volume ${volume.name}: ${complete ? "complete" : "not complete"}`,
+      ...reasons.map((one) => `  ${one}`),
+    ];
+    await context.out(`${lines.map(escapeControl).join("\n")}\n`);
+  }
+  return complete ? 0 : 107;
+}
 
 async function canRemove(
   context: ProgramContext,
