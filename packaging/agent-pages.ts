@@ -14,10 +14,7 @@ export const AGENT_PAGES: readonly Agent[] = [
     parameters: [],
     examples: [
       ["pcs alert create path=/usr/share/pacemaker/alerts/alert_gfs2_recorder id=fencepost-alert", "with pcs"],
-      [
-        "crm configure alert fencepost-alert /usr/share/pacemaker/alerts/alert_gfs2_recorder",
-        "with crmsh",
-      ],
+      ["crm configure alert fencepost-alert /usr/share/pacemaker/alerts/alert_gfs2_recorder", "with crmsh"],
     ],
   },
   {

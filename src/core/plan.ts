@@ -256,6 +256,10 @@ async function waitFor(step: Step, options: ApplyOptions): Promise<Standing> {
   }
 }
 
+/** The first step that was done and that nothing takes back: known before anything else is taken back for nothing. */
+export const irreversibleStep = (plan: Plan, stateOf: Journal["stateOf"]): Step | undefined =>
+  plan.steps.find(({ id, undo }) => stateOf(id) === "done" && undo !== undefined && "impossible" in undo);
+
 /** Takes back what was begun, last step first; stops at the first thing that cannot be taken back. */
 export async function undoPlan(plan: Plan, options: ApplyOptions): Promise<StepReport[]> {
   const { kinds, host, journal } = options;

@@ -8,7 +8,15 @@
 import { OpsError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import { continueJournal, createJournal, type Journal, type JournalEntry } from "../core/journal.ts";
-import { type ApplyOptions, applyPlan, type Plan, type StepKinds, type StepReport, undoPlan } from "../core/plan.ts";
+import {
+  type ApplyOptions,
+  applyPlan,
+  irreversibleStep,
+  type Plan,
+  type StepKinds,
+  type StepReport,
+  undoPlan,
+} from "../core/plan.ts";
 import type { ProgramContext } from "../core/program.ts";
 import { escapeControl } from "../core/text.ts";
 import { type Place, withClusterLock } from "./cluster-lock.ts";
@@ -49,6 +57,12 @@ export async function resumeEntry(told: Told, entry: JournalEntry): Promise<Step
 }
 
 export async function undoEntry(told: Told, entry: JournalEntry): Promise<StepReport[]> {
+  const stuck = irreversibleStep(entry.plan, (id) => entry.steps.get(id)?.state);
+  if (stuck?.undo && "impossible" in stuck.undo) {
+    throw new OpsError("unsafe", `${entry.id}: ${stuck.title}: cannot be taken back: ${stuck.undo.impossible}`, {
+      hint: `fencepost journal show ${entry.id}`,
+    });
+  }
   return locked(told, entry.id, entry.plan, async () =>
     drive(told, entry.plan, await continueJournal(told.context.host, entry), undoPlan, "undo"),
   );

@@ -4,7 +4,15 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { OpsError } from "../../src/core/errors.ts";
 import { continueJournal, createJournal, type Journal, readJournal, readJournals } from "../../src/core/journal.ts";
-import { applyPlan, type Plan, type Standing, type Step, type StepKinds, undoPlan } from "../../src/core/plan.ts";
+import {
+  applyPlan,
+  irreversibleStep,
+  type Plan,
+  type Standing,
+  type Step,
+  type StepKinds,
+  undoPlan,
+} from "../../src/core/plan.ts";
 import { exits, type FakeAnswer, FakeHost } from "../fakes/fake-host.ts";
 
 const stepNamed = (id: string, more: Partial<Step> = {}): Step => ({
@@ -290,6 +298,14 @@ describe("taking a plan back", () => {
       { id: "b", status: "undone" },
       { id: "a", status: "failed", kind: "unsafe", detail: "cannot be taken back: it is gone" },
     ]);
+  });
+});
+
+describe("a step that nothing takes back", () => {
+  it("is known before anything is taken back, once it is done", () => {
+    const plan = planOf(stepNamed("a", { undo: { impossible: "it is gone" } }), stepNamed("b"));
+    expect(irreversibleStep(plan, (id) => (id === "b" ? "done" : "started"))).toBeUndefined();
+    expect(irreversibleStep(plan, () => "done")?.id).toBe("a");
   });
 });
 
