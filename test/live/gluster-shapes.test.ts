@@ -116,6 +116,9 @@ liveDescribe("GlusterFS volumes of every shape", GLUSTER_NEEDS, () => {
     expect(exits(await remove(["node3"]))).toMatch(/^0 /);
     expect(await lab.gluster("node1", "volume info arb")).toContain("Number of Bricks: 1 x 2 = 2");
     expect(await checksums("node2", "arb")).toBe(sums);
+    const [id = ""] = (await lab.fencepost("node1", "journal list")).stdout.trim().split("\n").at(-1)?.split(" ") ?? [];
+    expect(exits(await lab.fencepost("node1", `journal undo ${id}`))).toMatch(/^107 .*cannot be taken back/);
+    expect(await bricks("arb")).toHaveLength(2);
   });
 
   it("refuses every change while glusterd of a peer is dead, and its bricks count as unknown", async () => {
