@@ -30,6 +30,21 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     run: async (...call) => (await import("./fence/gate-responder.ts")).runGateResponder(...call),
   },
   {
+    name: "gluster",
+    describe: "GlusterFS: status and health of volumes, and whether a node may go",
+    run: async (...call) => (await import("./storage-ops/gluster/cli.ts")).runGluster(...call),
+  },
+  {
+    name: "journal",
+    describe: "shows storage operations, goes on with those that did not end, or takes them back",
+    run: async (...call) => (await import("./storage-ops/journal-cli.ts")).runJournal(...call),
+  },
+  {
+    name: "node",
+    describe: "adds a node to a storage service, or removes one, without losing data",
+    run: async (...call) => (await import("./storage-ops/node/cli.ts")).runNode(...call),
+  },
+  {
     name: "recover",
     describe: "brings into the log what waits in the spool, the inbox and Pacemaker's history",
     run: async (...call) => (await import("./fence/recover.ts")).runRecover(...call),

@@ -47,6 +47,9 @@ export const REQUIREMENTS = {
   "ocf-tester": command("ocf-tester", "resource-agents"),
   jq: command("jq", "jq"),
   ip: command("ip", "iproute2"),
+  glusterd: command("glusterd", "glusterfs-server"),
+  sshd: command("sshd", "openssh-server"),
+  ssh: command("ssh", "openssh-client"),
   "mkfs.ext4": command("mkfs.ext4", "e2fsprogs"),
   nsenter: command("nsenter", "util-linux"),
   logger: command("logger", "bsdutils"),
@@ -83,6 +86,19 @@ export const CLUSTER_NEEDS = [
   "pacemaker-cli",
   "pcs",
   "fence_dummy",
+  "executable",
+] as const satisfies readonly Need[];
+
+/** Everything startGluster() needs, and the built executable. */
+export const GLUSTER_NEEDS = [
+  "root",
+  "namespaces",
+  "overlayfs",
+  "nsenter",
+  "ip",
+  "glusterd",
+  "sshd",
+  "ssh",
   "executable",
 ] as const satisfies readonly Need[];
 
