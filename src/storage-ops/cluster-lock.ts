@@ -6,8 +6,9 @@
  * Errors: OpsError unsafe: somebody else has it (who, where, since when), or a node could not be asked; no lock, no step.
  */
 import { OpsError, reasonOf } from "../core/errors.ts";
-import { type Detached, failureOf, runOnDescriptor, startDetached } from "../core/exec.ts";
+import { type Detached, failureOf, startDetached } from "../core/exec.ts";
 import { ensureDirectory, openForUpdate, readAt } from "../core/files.ts";
+import { lockOpenFile } from "../core/flock.ts";
 import type { Host } from "../core/host.ts";
 import type { ProgramContext } from "../core/program.ts";
 import { sshArgv } from "../core/ssh.ts";
@@ -80,9 +81,8 @@ async function takeHere(path: string, note: string): Promise<Release | NotTaken>
   const lock = await openForUpdate(path);
   let isTaken = false;
   try {
-    const code = await runOnDescriptor(["flock", "-x", "-n", "3"], lock.fd, 5_000);
-    if (code === undefined) return { why: "flock could not be run", isFinal: true };
-    if (code !== 0) return heldBy((await readAt(lock, 0, Math.min((await lock.stat()).size, 4096))).toString("utf8"));
+    if (!(await lockOpenFile(lock.fd, 0)))
+      return heldBy((await readAt(lock, 0, Math.min((await lock.stat()).size, 4096))).toString("utf8"));
     await lock.truncate(0);
     await lock.write(`${note}\n`, 0);
     isTaken = true;
