@@ -293,20 +293,6 @@ export function startDetached(
   };
 }
 
-/** Starts a command that is handed the open descriptor `fd` as its descriptor 3, and waits for its exit code. */
-export async function runOnDescriptor(argv: Argv, fd: number, timeoutMs: number): Promise<number | undefined> {
-  try {
-    const child = Bun.spawn([...argv], {
-      stdio: ["ignore", "ignore", "ignore", fd],
-      timeout: timeoutMs,
-      killSignal: "SIGKILL",
-    });
-    return await child.exited;
-  } catch {
-    return undefined; // not installed, or no more processes
-  }
-}
-
 export type Reading = {
   chunks: AsyncIterable<Uint8Array>;
   /** When the chunks have ended: why they are not all there was; undefined when they are. */

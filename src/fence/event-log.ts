@@ -5,8 +5,8 @@
  * and whoever gets the lock next mends what the note says was left half done.
  * Errors: the system's, or OpsError; nothing is left half written when an append throws.
  */
+
 import { OpsError, reasonOf } from "../core/errors.ts";
-import { runOnDescriptor } from "../core/exec.ts";
 import {
   type FileHandle,
   listNames,
@@ -17,6 +17,7 @@ import {
   statOf,
   syncDirectory,
 } from "../core/files.ts";
+import { lockOpenFile } from "../core/flock.ts";
 import { escapeControl } from "../core/text.ts";
 import { type EncodedEvent, localTime, renderReadable } from "../records/fence-event.ts";
 
@@ -45,13 +46,7 @@ async function withLock<T>(
 ): Promise<T> {
   const lock = await openForUpdate(`${directory}/${LOCK}`);
   try {
-    // The lock belongs to the open file, which flock(1) shares with us: it stays when flock ends and goes when we do.
-    const code = await runOnDescriptor(
-      ["flock", "-x", "-w", (timeoutMs / 1000).toFixed(3), "3"],
-      lock.fd,
-      timeoutMs + 500,
-    );
-    if (code !== 0) {
+    if (!(await lockOpenFile(lock.fd, timeoutMs))) {
       throw new OpsError("timeout", `${directory}/${LOCK}: not locked within ${timeoutMs} ms`, {
         hint: `fuser -v ${directory}/${LOCK}`,
       });
@@ -329,6 +324,20 @@ export async function findEvents(
     const id = /"event_id":"([^"]{1,64})"/.exec(line)?.[1];
     if (id !== undefined && wanted.has(id)) found.set(id, line);
   };
+  await eachLineSince(log, oldestMs, take, base);
+  return found;
+}
+
+/**
+ * Hands out the lines of the current and the rotated files that were written at `oldestMs` or later, and some older ones.
+ * Errors: as findEvents.
+ */
+export async function eachLineSince(
+  log: EventLog,
+  oldestMs: number,
+  take: (line: string) => void,
+  base: string,
+): Promise<void> {
   for (const { name, modifiedMs } of await filesCalled(log.directory, base)) {
     const path = `${log.directory}/${name}`;
     if (name !== base && modifiedMs < oldestMs) continue;
@@ -339,7 +348,6 @@ export async function findEvents(
       });
     } else await eachLineBackwards(path, oldestMs, take);
   }
-  return found;
 }
 
 /**
