@@ -71,15 +71,19 @@ export async function runFenceAgent(call: AgentCall): Promise<number> {
     case "on":
     case "off":
     case "reboot":
-      return (await import("./record.ts")).recordAction(context, action, targetOf(options));
+      return options.role === "gate"
+        ? (await import("./gate.ts")).gateAction(context, action, targetOf(options))
+        : (await import("./record.ts")).recordAction(context, action, targetOf(options));
     case "status":
       return (await import("./queries.ts")).status(context, targetOf(options));
     case "list":
     case "list-status":
       return (await import("./queries.ts")).list(context, action === "list-status");
     case "monitor":
+      if (options.role === "gate") await (await import("./gate.ts")).assertExchange(context);
       return (await import("./health.ts")).monitor(context);
     case "validate-all":
+      if (options.role === "gate") await (await import("./gate.ts")).assertExchange(context);
       return (await import("./health.ts")).validateAll(context);
     default:
       return action satisfies never;

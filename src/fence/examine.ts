@@ -50,9 +50,11 @@ export async function examine(
         onProgress: ({ filesystems, ...discovery }) => know({ discovery, filesystems }),
       })
     : undefined;
-  const guarding = calledByFencer(context)
-    ? askGuard({ host, target, readCib: liveCib, readCibFile: fileCib }).catch(notAnswered)
-    : undefined;
+  // A gate passes on a verdict that somebody else has to answer for: there is nothing to guard (SPEC 3).
+  const guarding =
+    options.role === "record" && calledByFencer(context)
+      ? askGuard({ host, target, readCib: liveCib, readCibFile: fileCib }).catch(notAnswered)
+      : undefined;
   const judged = guarding?.then(({ verdict, source, reason }) => {
     const refused = verdict !== "ok" && action !== "on";
     know({

@@ -11,7 +11,9 @@ const LONG =
   "fence_gfs2_recorder records every fence event with the GFS2 filesystems that the fenced node uses, found by way of " +
   "Kubernetes, DLM and Pacemaker, as JSON Lines in /var/log/gfs2-fencing. It has no power over any node: put it second in " +
   "a fencing topology level, behind the power device (pcs stonith level add 1 NODE POWER_DEVICE RECORDER). As a node's " +
-  "only fence device it refuses to act, because its success would be taken for proof that the node is off.";
+  "only fence device it refuses to act, because its success would be taken for proof that the node is off. With role=gate " +
+  "it is a fence device of its own: it writes a request for a responder, waits, and exits with the responder's verdict; " +
+  "no answer in time, or one that is not clear, is a failure.";
 const VENDOR = "https://www.clusterlabs.org/";
 
 const ACTION_XML = ['on" automatic="0', "off", "reboot", "monitor", "metadata", "validate-all"];
@@ -57,10 +59,11 @@ const EXAMPLES: readonly (readonly [command: string, what: string])[] = [
   ["printf 'action=reboot\\nnodename=compute-node-2\\n' | fence_gfs2_recorder", "as Pacemaker calls it"],
   ["fence_gfs2_recorder -o monitor -v", "can it record here, and is its deployment safe?"],
   ["fence_gfs2_recorder -o list", "the nodes that the cluster knows"],
+  ["fence_gfs2_recorder -o off -n compute-node-3 --role gate", "have a responder fence it, and wait for its verdict"],
 ];
 
 const EXIT_CODES =
-  "0 done; 1 failed, refused, or (status) the cluster does not see the node. 2 is never used: a recorder cannot see power.";
+  "0 done, in role gate by the responder's word; 1 failed, refused, or (status) the cluster does not see the node. 2 is never used: a recorder cannot see power.";
 
 export function renderHelp(): string {
   const width = Math.max(...OPTIONS.map((option: Row) => getopt(option).length));

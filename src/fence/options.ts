@@ -22,7 +22,7 @@ export const ACTIONS = [
 ] as const;
 export type Action = (typeof ACTIONS)[number];
 
-export const ROLES = ["record"] as const;
+export const ROLES = ["record", "gate"] as const;
 export type Role = (typeof ROLES)[number];
 
 export const DEFAULTS = {
@@ -32,6 +32,11 @@ export const DEFAULTS = {
   config: "/etc/fencepost/fence_gfs2_recorder.conf",
   discoveryTimeoutSeconds: 5,
   maxTargetLength: 1024,
+  requestDir: "/var/run/fence_recorder/requests",
+  responseDir: "/var/run/fence_recorder/responses",
+  gateTimeoutSeconds: 60,
+  gatePollSeconds: 0.5,
+  requestMaxAgeSeconds: 300,
 } as const;
 
 type OptionSpec = {
@@ -69,6 +74,7 @@ export const OPTIONS = [
   },
   {
     name: "log_dir",
+    also: ["log_path"],
     type: "string",
     value: "directory",
     default: DEFAULTS.logDir,
@@ -106,14 +112,57 @@ export const OPTIONS = [
     type: "string",
     value: "role",
     default: "record",
-    help: "record: write the event down, never delay or decide a fence",
+    help: "record: write the event down, never delay or decide a fence; gate: ask a responder and pass on its verdict",
+  },
+  // The names and defaults are those of fence_recorder and of fence_dummy --type=recorder (docs/gate.md).
+  {
+    name: "request_dir",
+    also: ["request_path"],
+    type: "string",
+    value: "directory",
+    default: DEFAULTS.requestDir,
+    env: "NNF_FENCE_REQUEST_DIR",
+    help: "role=gate: directory in which a request for the responder is written",
+  },
+  {
+    name: "response_dir",
+    also: ["response_path"],
+    type: "string",
+    value: "directory",
+    default: DEFAULTS.responseDir,
+    env: "NNF_FENCE_RESPONSE_DIR",
+    help: "role=gate: directory in which the responder answers",
+  },
+  {
+    name: "recorder_timeout",
+    type: "second",
+    value: "seconds",
+    default: String(DEFAULTS.gateTimeoutSeconds),
+    env: "FENCE_TIMEOUT",
+    help: "role=gate: without an answer by then the fence has failed. Keep pcmk_off_timeout and pcmk_reboot_timeout longer",
+  },
+  {
+    name: "recorder_poll_interval",
+    type: "second",
+    value: "seconds",
+    default: String(DEFAULTS.gatePollSeconds),
+    env: "POLL_INTERVAL",
+    help: "role=gate: time between two looks for the answer",
+  },
+  {
+    name: "cleanup_max_age",
+    type: "second",
+    value: "seconds",
+    default: String(DEFAULTS.requestMaxAgeSeconds),
+    env: "CLEANUP_MAX_AGE",
+    help: "role=gate: requests that nobody has waited for in this time are removed",
   },
   {
     name: "delay",
     type: "second",
     value: "seconds",
     default: "0",
-    help: "Accepted because every fence agent has it; a recorder never delays a fence and does not wait",
+    help: "Wait so long before fencing is started. Only with role=gate: a recorder never delays a fence and does not wait",
   },
   {
     name: "config",
@@ -151,6 +200,17 @@ export const OPTIONS = [
 
 export type OptionName = (typeof OPTIONS)[number]["name"];
 
+/** An empty directory: what was given is none. */
+export type GateOptions = {
+  requestDir: string;
+  responseDir: string;
+  timeoutMs: number;
+  pollMs: number;
+  /** A request whose file has not been touched for so long is awaited by nobody. */
+  maxAgeMs: number;
+  delayMs: number;
+};
+
 export type Options = {
   action: Action;
   /** The node that is fenced: nodename, else plug, else port. */
@@ -167,6 +227,8 @@ export type Options = {
   kubeconfig: string | undefined;
   discoveryTimeoutMs: number;
   role: Role;
+  /** Only in role gate. */
+  gate: GateOptions | undefined;
   /** Why no action may be vouched for, whatever the guard says. */
   refusal: string | undefined;
   verboseLevel: number;
@@ -256,7 +318,18 @@ export function parseStdin(text: string): Words {
 }
 
 /** What the configuration file may set; the environment uses the same names. */
-const SETTINGS: readonly string[] = ["LOG_DIR", "FENCE_LOG", "GFS2_DISCOVERY_ENABLED", "KUBECTL_CMD", "KUBECONFIG"];
+const SETTINGS: readonly string[] = [
+  "LOG_DIR",
+  "FENCE_LOG",
+  "GFS2_DISCOVERY_ENABLED",
+  "KUBECTL_CMD",
+  "KUBECONFIG",
+  "NNF_FENCE_REQUEST_DIR",
+  "NNF_FENCE_RESPONSE_DIR",
+  "FENCE_TIMEOUT",
+  "POLL_INTERVAL",
+  "CLEANUP_MAX_AGE",
+];
 const SETTING =
   /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|(.*?))\s*(?:(?<=["'\s=])#.*)?$/;
 
@@ -274,7 +347,7 @@ export function parseConfig(text: string): { settings: Map<string, string>; stra
 }
 
 export const isTrue = (value: string | undefined): boolean => /^(1|on|true|yes|y)$/i.test(value ?? "");
-const isFalse = (value: string | undefined): boolean => /^(0|off|false|no|n)$/i.test(value ?? "");
+export const isFalse = (value: string | undefined): boolean => /^(0|off|false|no|n)$/i.test(value ?? "");
 
 /** Errors: OpsError usage with the words that Pacemaker looks for. */
 export function actionOf({ values }: Words): Action {
@@ -313,16 +386,22 @@ export function resolveOptions(
   const settings = settingsFrom(given("config"), readConfig, warnings);
   const setting = (name: string): string | undefined => env[name] || settings.get(name) || undefined;
 
-  const seconds = (name: OptionName, standard: number, atMost: number): number => {
-    const text = given(name) ?? String(standard);
+  const seconds = (name: OptionName, standard: number, atMost: number, env = "", atLeast = 0): number => {
+    const text = given(name) ?? setting(env) ?? String(standard);
     const value = Number(text.replace(/s$/, ""));
-    if (/^[0-9.]+s?$/.test(text) && value <= atMost) return value;
-    return refuse(name, text, `is not a number of seconds up to ${atMost}; using ${standard}`, standard);
+    if (/^[0-9.]+s?$/.test(text) && value <= atMost && value >= atLeast) return value;
+    const range = atLeast > 0 ? `from ${atLeast} to ${atMost}` : `up to ${atMost}`;
+    return refuse(name, text, `is not a number of seconds ${range}; using ${standard}`, standard);
   };
   const directory = (path: string): string =>
     path.startsWith("/")
       ? normalised(path)
       : refuse("log_dir", path, `is not an absolute path; using ${DEFAULTS.logDir}`, DEFAULTS.logDir);
+  /** Elsewhere than where it was meant, a request would be for somebody else: no default is taken, the gate fails. */
+  const exchange = (name: "request_dir" | "response_dir", env: string, standard: string): string => {
+    const path = given(name) ?? setting(env) ?? standard;
+    return path.startsWith("/") ? normalised(path) : refuse(name, path, "is not an absolute path", "");
+  };
   const role = given("role") ?? "record";
   const known = ROLES.find((one) => one === role);
   const enabled = setting("GFS2_DISCOVERY_ENABLED") ?? "true";
@@ -330,7 +409,18 @@ export function resolveOptions(
     refuse("GFS2_DISCOVERY_ENABLED", enabled, "is neither true nor false; using true", undefined);
   }
   const level = given("verbose_level") ?? String(words.verboseCount);
-  seconds("delay", 0, 86_400);
+  const delayMs = seconds("delay", 0, 86_400) * 1000;
+  const gate =
+    role !== "gate"
+      ? undefined
+      : {
+          delayMs,
+          requestDir: exchange("request_dir", "NNF_FENCE_REQUEST_DIR", DEFAULTS.requestDir),
+          responseDir: exchange("response_dir", "NNF_FENCE_RESPONSE_DIR", DEFAULTS.responseDir),
+          timeoutMs: seconds("recorder_timeout", DEFAULTS.gateTimeoutSeconds, 86_400, "FENCE_TIMEOUT") * 1000,
+          pollMs: seconds("recorder_poll_interval", DEFAULTS.gatePollSeconds, 3_600, "POLL_INTERVAL", 0.01) * 1000,
+          maxAgeMs: seconds("cleanup_max_age", DEFAULTS.requestMaxAgeSeconds, 31_536_000, "CLEANUP_MAX_AGE", 30) * 1000,
+        };
 
   const [target] = TARGET_NAMES.flatMap((name) => words.values.get(name) || []);
   const [plug] = (["plug", "port"] as const).flatMap((name) => words.values.get(name) || []);
@@ -347,6 +437,7 @@ export function resolveOptions(
     kubeconfig: given("kubeconfig") ?? setting("KUBECONFIG"),
     discoveryTimeoutMs: seconds("discovery_timeout", DEFAULTS.discoveryTimeoutSeconds, 60) * 1000,
     role: known ?? "record",
+    gate,
     refusal: known ? undefined : refuse("role", role, "is not known", `role ${quoted(role)} is not known`),
     verboseLevel: /^\d{1,3}$/.test(level) ? Number(level) : refuse("verbose_level", level, "is not a number", 0),
     quiet: isTrue(given("quiet")),

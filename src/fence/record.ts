@@ -14,38 +14,19 @@ import { AGENT_PROGRAM, type AgentContext, calledByFencer } from "./agent.ts";
 import { startRecording, type Written } from "./recording.ts";
 
 /** The agent waits this long for the event to be written, then leaves it to the writer. */
-const WRITE_WAIT_MS = 1_000;
+export const WRITE_WAIT_MS = 1_000;
 
 export async function recordAction(context: AgentContext, action: EventAction, target: string): Promise<number> {
   const { host, options, warn } = context;
   const startedMs = host.monotonicMs();
   const byFencer = calledByFencer(context);
-  let event: FenceEvent = {
-    eventId: uuidv7(),
-    action,
-    target,
-    ...(options.plug === undefined ? {} : { plug: options.plug }),
+  let event = newEvent(context, action, target, {
     status: options.refusal === undefined ? "initiated" : "refused",
     details: `Fence action ${action} ${byFencer ? "initiated by Pacemaker" : "requested by hand"}${
       options.refusal === undefined ? "" : `; refused: ${options.refusal}`
     }`,
-    recorderNode: host.hostname(),
-    source: byFencer ? "stonith" : "manual",
-    time: host.now(),
-    discovery: { result: options.discoveryEnabled ? "unknown" : "disabled", elapsedMs: 0, attempts: [] },
-    filesystems: [],
-    role: options.role,
-    bootId: bootId(host),
-    agentVersion: VERSION,
-  };
-  const recording = startRecording(context, {
-    kind: "intent",
-    log: { directory: options.logDir, operationalLog: options.fenceLog },
-    tag: AGENT_PROGRAM,
-    pid: process.pid,
-    takesInbox: byFencer || options.logDirIsConfigured,
-    event: encodeEvent(event),
   });
+  const recording = startRecording(context, intentOf(context, event));
   // Everything below is loaded while the writer starts.
   let verdict: { fileName: string; text: string } | undefined;
   if (options.refusal === undefined && (byFencer || options.discoveryEnabled)) {
@@ -80,17 +61,60 @@ export async function recordAction(context: AgentContext, action: EventAction, t
   return conclude(context, event, written);
 }
 
-/** Tells the caller what it must know, and decides the exit code. */
-function conclude(context: AgentContext, event: FenceEvent, { where, reason }: Written): number {
-  const { options, warn } = context;
-  const record = encodeEvent(event);
+/** An event of this call, as much as is known before anybody is asked. */
+export function newEvent(
+  context: AgentContext,
+  action: EventAction,
+  target: string,
+  { status, details }: Pick<FenceEvent, "status" | "details">,
+): FenceEvent {
+  const { host, options } = context;
+  return {
+    eventId: uuidv7(),
+    action,
+    target,
+    ...(options.plug === undefined ? {} : { plug: options.plug }),
+    status,
+    details,
+    recorderNode: host.hostname(),
+    source: calledByFencer(context) ? "stonith" : "manual",
+    time: host.now(),
+    discovery: { result: options.discoveryEnabled ? "unknown" : "disabled", elapsedMs: 0, attempts: [] },
+    filesystems: [],
+    role: options.role,
+    bootId: bootId(host),
+    agentVersion: VERSION,
+  };
+}
+
+export const intentOf = (context: AgentContext, event: FenceEvent): Parameters<typeof startRecording>[1] => ({
+  kind: "intent",
+  log: { directory: context.options.logDir, operationalLog: context.options.fenceLog },
+  tag: AGENT_PROGRAM,
+  pid: process.pid,
+  takesInbox: calledByFencer(context) || context.options.logDirIsConfigured,
+  event: encodeEvent(event),
+});
+
+/** Says where an event is that is not in the log. */
+export function tellWhere(context: AgentContext, event: FenceEvent, { where, reason }: Written): void {
+  const { warn } = context;
   const what = `${event.action} of ${escapeControl(event.target)}`;
   if (where === "spool") warn(`${what}: in the spool: ${reason}`);
   else if (where === "intent") warn(`${what}: not in the log yet, its intent is: ${reason}`);
   else if (where !== "log") {
     // Also when quiet: nowhere else may this event be.
-    context.err(`${AGENT_PROGRAM}: ${what}: not confirmed in the log: ${reason}: ${JSON.stringify(record)}\n`);
+    const record = JSON.stringify(encodeEvent(event));
+    context.err(`${AGENT_PROGRAM}: ${what}: not confirmed in the log: ${reason}: ${record}\n`);
   }
+}
+
+/** Tells the caller what it must know, and decides the exit code. */
+function conclude(context: AgentContext, event: FenceEvent, written: Written): number {
+  const { options, warn } = context;
+  const { where } = written;
+  const what = `${event.action} of ${escapeControl(event.target)}`;
+  tellWhere(context, event, written);
   if (event.status === "refused") {
     warn(`${what} refused: ${options.refusal ?? event.guard?.reason}`);
     const node = /^[\w.-]+$/.test(event.target) ? event.target : "NODE";
@@ -99,11 +123,11 @@ function conclude(context: AgentContext, event: FenceEvent, { where, reason }: W
     return 1;
   }
   if (calledByFencer(context)) return 0;
-  if (where === "log") warn(`recorded in ${options.logDir}: ${renderFields(record)}`);
+  if (where === "log") warn(`recorded in ${options.logDir}: ${renderFields(encodeEvent(event))}`);
   return where === "nowhere" || where === "syslog" ? 1 : 0;
 }
 
-function renderTrail({ discovery, guard, action, target }: FenceEvent): string {
+export function renderTrail({ discovery, guard, action, target }: FenceEvent): string {
   const lines = discovery.attempts.map(
     ({ method, status, elapsedMs, reason }) =>
       `discovery: ${method}: ${status} in ${Math.round(elapsedMs)} ms${reason ? `: ${reason}` : ""}`,

@@ -43,7 +43,7 @@ function startWriter(
   }
 }
 
-async function atMost<T>(host: Host, promise: Promise<T>, ms: number): Promise<T | undefined> {
+export async function atMost<T>(host: Host, promise: Promise<T>, ms: number): Promise<T | undefined> {
   const stop = new AbortController();
   const first = await Promise.race([promise, host.sleep(ms, stop.signal).then(() => undefined)]);
   stop.abort();
@@ -51,7 +51,7 @@ async function atMost<T>(host: Host, promise: Promise<T>, ms: number): Promise<T
 }
 
 /** The writer is given no more of our environment than it needs: the time zone, for the lines that people read. */
-const writerEnvironment = (env: Readonly<Record<string, string | undefined>>): Record<string, string> => ({
+export const writerEnvironment = (env: Readonly<Record<string, string | undefined>>): Record<string, string> => ({
   PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
   ...(env.TZ === undefined ? {} : { TZ: env.TZ }),
 });

@@ -10,7 +10,9 @@ import { escapeControl } from "../core/text.ts";
 export const SCHEMA = 1;
 
 export type EventAction = "on" | "off" | "reboot";
-export type EventStatus = "initiated" | "refused";
+/** initiated, refused: role record · requested, completed, failed: role gate */
+export type EventStatus = "initiated" | "refused" | "requested" | "completed" | "failed";
+export type EventRole = "record" | "gate";
 export type EventSource = "stonith" | "manual";
 export type GuardVerdict = "ok" | "unsafe" | "unknown";
 
@@ -45,7 +47,9 @@ export type FenceEvent = {
   filesystems: readonly FilesystemRecord[];
   cluster?: ClusterRecord;
   guard?: { verdict: GuardVerdict; source: string; reason: string };
-  role: "record";
+  role: EventRole;
+  /** role gate: the request that this is about, and what became of it. */
+  gate?: { requestId: string; waitedMs?: number; actionPerformed?: string; message?: string };
   operation?: OperationRecord;
   bootId: string;
   agentVersion: string;
@@ -65,7 +69,7 @@ const namesForFile = ({ discovery, filesystems }: FenceEvent): string[] => {
 };
 
 export function encodeEvent(event: FenceEvent): EncodedEvent {
-  const { discovery, cluster, guard, operation } = event;
+  const { discovery, cluster, guard, gate, operation } = event;
   return without({
     timestamp: isoSeconds(event.time),
     action: event.action,
@@ -103,6 +107,14 @@ export function encodeEvent(event: FenceEvent): EncodedEvent {
     guard_source: guard?.source,
     guard_reason: guard?.reason,
     role: event.role,
+    gate: gate
+      ? without({
+          request_id: gate.requestId,
+          waited_ms: gate.waitedMs === undefined ? undefined : Math.round(gate.waitedMs),
+          action_performed: gate.actionPerformed?.toWellFormed(),
+          message: gate.message?.toWellFormed(),
+        })
+      : undefined,
     operation,
     boot_id: event.bootId,
     agent_version: event.agentVersion,
