@@ -79,6 +79,18 @@ async function run(personality: Personality): Promise<number> {
       const { runFenceAgent } = await import("./fence/agent.ts");
       return runFenceAgent({ argv: words, readStdin, env: process.env, loadHost, self, out, err });
     }
+    case "ocf": {
+      const { runOcfAgent } = await import("./fence/ocf.ts");
+      return runOcfAgent({ argv: words, readStdin, env: process.env, loadHost, self, out, err });
+    }
+    case "alert": {
+      const alert = await import("./fence/alert.ts");
+      if (words[0] === "--help" || words[0] === "-h") {
+        out(alert.renderAlertHelp());
+        return 0;
+      }
+      return alert.runAlertAgent({ env: process.env, loadHost, err });
+    }
     case "writer": {
       const { runWriter } = await import("./fence/writer.ts");
       await runWriter(await loadHost(), stdinLines(), (message) => out(JSON.stringify(message)));
@@ -102,9 +114,11 @@ function report(error: unknown, personality: Personality): number {
   if (error instanceof Error && error.name === "ClosedPipe") return 0;
   const known = error instanceof OpsError ? error : undefined;
   const text = known?.message ?? `a bug in fencepost: ${error instanceof Error ? error.stack : String(error)}`;
-  err(`${known ? escapeControl(text) : text}${known?.hint === undefined ? "" : `\ntry: ${known.hint}`}`);
-  return personality === "fence" ? 1 : EXIT_CODES[known?.kind ?? "bug"][0];
+  // What Pacemaker shows beside a failed resource action (resource-agents, ocf_exit_reason).
+  const prefix = personality === "ocf" ? "ocf-exit-reason:" : "";
+  err(`${prefix}${known ? escapeControl(text) : text}${known?.hint === undefined ? "" : `\ntry: ${known.hint}`}`);
+  return personality === "fence" ? 1 : EXIT_CODES[known?.kind ?? "bug"][personality === "ocf" ? 1 : 0];
 }
 
-const personality = personalityOf(process.argv0);
+const personality = personalityOf(process.argv0, process.env);
 process.exit(await run(personality).catch((error: unknown) => report(error, personality)));

@@ -1,13 +1,18 @@
 /**
  * Program name → who is called. One executable answers to several names; only what runs is loaded.
  */
-export type Personality = "fence" | "writer" | "analyze" | "cli";
+export type Personality = "fence" | "ocf" | "alert" | "writer" | "analyze" | "cli";
 
-/** The name decides, whatever the words after it are. */
-export function personalityOf(argv0: string): Personality {
+/**
+ * The name decides, whatever the words after it are. The fence agent and the OCF agent share theirs: the OCF agent lies in
+ * a directory of such agents or is called for a resource, as ocf-tester does from anywhere.
+ */
+export function personalityOf(argv0: string, env: Readonly<Record<string, string | undefined>>): Personality {
   switch (argv0.slice(argv0.lastIndexOf("/") + 1)) {
     case "fence_gfs2_recorder":
-      return "fence";
+      return argv0.includes("/ocf/resource.d/") || env.OCF_RESOURCE_INSTANCE !== undefined ? "ocf" : "fence";
+    case "alert_gfs2_recorder":
+      return "alert";
     case "fencepost-event-writer":
       return "writer";
     case "fencepost-analyze":

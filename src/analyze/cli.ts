@@ -82,7 +82,10 @@ const COMMANDS: readonly Listed[] = [
 const FILTER_OPTIONS = {
   node: { describe: "target node; exact or a glob, in any case", type: "string" },
   action: { describe: "on, off or reboot", type: "string" },
-  status: { describe: "initiated, refused, succeeded, failed", type: "string" },
+  status: {
+    describe: "initiated, refused; of a gate requested, completed, failed; of outcomes succeeded, failed",
+    type: "string",
+  },
   fs: { describe: "GFS2 filesystem; exact or a glob; or none, unknown, disabled", type: "string" },
   recorder: { describe: "node whose recorder wrote it", type: "string" },
   source: { describe: "stonith, alert, reconcile, manual, original, readable", type: "string" },

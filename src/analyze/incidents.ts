@@ -13,12 +13,15 @@
  *   before its completion, TOLERANCE_MS allowed for clocks. Outcomes that agree in target, action, client, origin and
  *   delegate and lie TOLERANCE_MS apart are the same one, reported by several nodes. One that
  *   differs in program or origin only and lies MERGED_MS apart is a request that Pacemaker merged into the same fence.
+ * - The lines of a gate's request and of its answer are one. Beside a gate a recorder's line joins as another recorder's.
  * - Lines made by hand are incidents of their own.
  */
+import { type Asker, isOtherAsker, MERGED_MS } from "../records/fencing-history.ts";
 import type { AnalyzedEvent } from "./event.ts";
 
 export const TOLERANCE_MS = 5_000;
-export const MERGED_MS = 1_000;
+/** Whole seconds, in which Pacemaker before 2.1 tells of a fence's end. */
+const SAME_CLOCK_MS = 999;
 export const SAME_ACTION_MS = 60_000;
 export const ON_AFTER_OFF_MS = 600_000;
 /** Nothing of a fence is recorded later than this after its last line; Pacemaker's longest usual timeouts are shorter. */
@@ -85,7 +88,14 @@ export function operationOf({ record }: AnalyzedEvent): Operation {
   };
 }
 
-export const isOutcome = ({ status }: AnalyzedEvent): boolean => status === "succeeded" || status === "failed";
+/** What Pacemaker made of it. A gate's `failed` is one device's word, and Pacemaker may ask again. */
+export const isOutcome = ({ status, record }: AnalyzedEvent): boolean =>
+  (status === "succeeded" || status === "failed") && record.role !== "gate";
+/** The request of a gate, whose lines carry it. */
+const requestOf = ({ record }: AnalyzedEvent): unknown =>
+  record.role === "gate" && typeof record.gate === "object" && record.gate !== null
+    ? (record.gate as Readonly<Record<string, unknown>>).request_id
+    : undefined;
 export const isManual = ({ source }: AnalyzedEvent): boolean => source === "manual";
 
 /** A fence of that action makes recorded lines of these. */
@@ -216,12 +226,20 @@ const onlyOf = ({ events }: Open, action: string): boolean =>
 
 function takesEvent(entry: Open, event: AnalyzedEvent): boolean {
   if (entry.manual) return false;
-  const own = entry.events.filter(({ recorder, action }) => recorder === event.recorder && action === event.action);
+  const request = requestOf(event);
+  if (request !== undefined && entry.events.some((known) => requestOf(known) === request)) return true;
+  const own = entry.events.filter(
+    ({ recorder, action, record }) =>
+      recorder === event.recorder && action === event.action && record.role === event.record.role,
+  );
   const [outcome] = entry.outcomes;
   if (outcome) {
-    // The agents run before the fence is over: a later stamp can only be another node's clock.
-    const { action = outcome.action, completedMs = outcome.timeMs } = operationOf(outcome);
-    return own.length === 0 && covers(action, event.action) && event.timeMs <= completedMs + TOLERANCE_MS;
+    // The agents run before the fence is over: a later stamp can only be another node's clock. Told by the recorder's own
+    // node it is the next fence, as when a power device fails and Pacemaker asks again at once.
+    const sameClock = entry.outcomes.find(({ recorder }) => recorder === event.recorder);
+    const { action = outcome.action, completedMs = outcome.timeMs } = operationOf(sameClock ?? outcome);
+    const toleranceMs = sameClock ? SAME_CLOCK_MS : TOLERANCE_MS;
+    return own.length === 0 && covers(action, event.action) && event.timeMs <= completedMs + toleranceMs;
   }
   const apartMs = event.timeMs - entry.lastMs;
   const has = (action: string) => entry.events.some((known) => known.action === action);
@@ -248,18 +266,7 @@ function isSameFence(known: AnalyzedEvent, other: AnalyzedEvent): boolean {
   );
 }
 
-type Asker = { client: string | undefined; origin: string | undefined };
-
 const isSameRequest = (a: Asker, b: Asker): boolean => a.client === b.client && a.origin === b.origin;
-
-/**
- * Another program or another node: such a request may have been merged into one that was running. The same program on
- * the same node under another process number (two calls of stonith_admin in a script) is the next fence.
- */
-export function isOtherAsker(a: Asker, b: Asker): boolean {
-  const program = ({ client }: Asker) => client?.replace(/\.\d+$/, "");
-  return program(a) !== program(b) || a.origin !== b.origin;
-}
 
 /** One outcome, reported by several nodes. */
 const isSameOutcome = (known: AnalyzedEvent, other: AnalyzedEvent): boolean =>
@@ -300,7 +307,7 @@ function incidentOf({ target, startedMs, events, outcomes, manual }: Open): Inci
     action: operations[0]?.action ?? first?.action ?? actions.join("+"),
     actions,
     result: resultOf(),
-    reason: operations.find(({ reason }) => reason !== undefined)?.reason,
+    reason: operations.find(({ reason }) => reason !== undefined)?.reason ?? answerOfGate(events),
     clients: unique(
       operations.map(({ client, origin }) => (origin === undefined ? client : `${client ?? "?"}@${origin}`)),
     ),
@@ -313,6 +320,13 @@ function incidentOf({ target, startedMs, events, outcomes, manual }: Open): Inci
     events,
     outcomes,
   };
+}
+
+function answerOfGate(events: readonly AnalyzedEvent[]): string | undefined {
+  const answer = events.findLast(({ record, status }) => record.role === "gate" && status !== "requested");
+  if (!answer) return undefined;
+  const message = textOf((answer.record.gate as Readonly<Record<string, unknown>> | undefined)?.message);
+  return `gate: ${answer.status}${message === undefined ? "" : `: ${message}`}`;
 }
 
 /** All at once, for what fits in memory. */

@@ -17,18 +17,10 @@
  * - A line before the first entry of the history that belongs to no fence says nothing: the history reaches no further back.
  *   Neither do lines made by hand.
  */
+
+import { type HistoryEntry, isOtherAsker, MERGED_MS } from "../records/fencing-history.ts";
 import type { AnalyzedEvent } from "./event.ts";
-import {
-  covers,
-  isManual,
-  isOtherAsker,
-  isOutcome,
-  LONGEST_FENCE_MS,
-  MERGED_MS,
-  operationOf,
-  TOLERANCE_MS,
-} from "./incidents.ts";
-import type { HistoryEntry } from "./logs/history.ts";
+import { covers, isManual, isOutcome, LONGEST_FENCE_MS, operationOf, TOLERANCE_MS } from "./incidents.ts";
 
 export type RecordedAs = "recorded" | "partly" | "outcome-only" | "unrecorded" | "pending";
 

@@ -8,11 +8,11 @@
  * is taken from the time between the fence before and the fence after, LOOK_BACK_MS before the request at most.
  */
 import { OpsError } from "../core/errors.ts";
+import type { ClockBasis } from "../core/log-clock.ts";
+import { type HistoryEntry, MERGED_MS } from "../records/fencing-history.ts";
 import type { Evidence } from "./event.ts";
-import { type Incident, MERGED_MS, TOLERANCE_MS } from "./incidents.ts";
-import type { ClockBasis } from "./logs/clock.ts";
+import { type Incident, TOLERANCE_MS } from "./incidents.ts";
 import { type FactDetail, type FactOf, isKind, type LogFact, type LogFile } from "./logs/fact.ts";
-import type { HistoryEntry } from "./logs/history.ts";
 import { type ReconciledFence, reconcile } from "./reconcile.ts";
 import { formatDuration } from "./report/words.ts";
 

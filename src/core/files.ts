@@ -202,7 +202,7 @@ export const freeBytes = async (path: string): Promise<number> => {
   return bavail * bsize;
 };
 
-export const modeOf = async (path: string): Promise<{ mode: number; uid: number }> => {
-  const { mode, uid } = await lstat(path);
-  return { mode, uid };
+export const modeOf = async (path: string): Promise<{ mode: number; uid: number; gid: number }> => {
+  const { mode, uid, gid } = await lstat(path);
+  return { mode, uid, gid };
 };

@@ -19,6 +19,7 @@ import {
   type PendingEvent,
   pendingName,
   prepareSpool,
+  type Recovery,
   recoverPending,
   SPOOL_DIRECTORIES,
   STATE_DIRECTORY,
@@ -169,9 +170,14 @@ export async function runWriter(
  * Brings into the log what others left behind. The spool first: it may hold the complete version of what is only an
  * intent beside the log. The alerts' inbox belongs to the log that this node is configured to keep.
  */
-export async function recoverAll(host: Host, log: EventLog, { takesInbox }: { takesInbox: boolean }): Promise<void> {
+export async function recoverAll(
+  host: Host,
+  log: EventLog,
+  { takesInbox }: { takesInbox: boolean },
+): Promise<(Recovery & { directory: string })[]> {
+  const done: (Recovery & { directory: string })[] = [];
   // Only root may decide what belongs into the log.
-  if (process.getuid?.() !== 0) return;
+  if (process.getuid?.() !== 0) return done;
   const places = [
     ...[...SPOOL_DIRECTORIES, intentsDirectory(log)].map((directory) => ({
       directory,
@@ -186,11 +192,13 @@ export async function recoverAll(host: Host, log: EventLog, { takesInbox }: { ta
     }));
     for (const id of recovered) await say(host, log, "INFO", `recovered event ${id} from ${directory}`);
     for (const problem of problems) await say(host, log, "WARNING", problem);
+    done.push({ directory, recovered, problems });
   }
+  return done;
 }
 
 /** The operational log is for people and may lie elsewhere; without it nothing is lost, and health says so. */
-async function say(host: Host, log: EventLog, level: "INFO" | "WARNING", text: string): Promise<void> {
+export async function say(host: Host, log: EventLog, level: "INFO" | "WARNING", text: string): Promise<void> {
   try {
     await assertLocal(log.operationalLog, host.readText("/proc/self/mountinfo") ?? "");
     await appendOperational(log, level, text, host.now());

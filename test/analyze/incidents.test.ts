@@ -54,6 +54,25 @@ describe("one incident", () => {
     ]);
   });
 
+  it("is a gate's request and its answer, beside a recorder on the same node, and the outcome", () => {
+    const gate = (seconds: number, status: string, id = "a") =>
+      record({ time: at(seconds), status, role: "gate", gate: { request_id: id, message: "storage is not detached" } });
+    const one = (id: string, answer: string, from: number) => [
+      gate(from, "requested", id),
+      gate(from + 8, answer, id),
+      record({ time: at(from + 9) }),
+    ];
+    expect(joined(...one("a", "completed", 0), outcome({ time: at(10), action: "off" }))).toEqual([
+      { target: "compute-node-2", action: "off", actions: "off", result: "succeeded", lines: 3, outcomes: 1 },
+    ]);
+    // The word of one device is no outcome: Pacemaker may ask again.
+    expect(joined(...one("a", "failed", 0), ...one("b", "completed", 120)).map(({ result }) => result)).toEqual([
+      "unknown",
+      "unknown",
+    ]);
+    expect(joinIncidents(events(...one("a", "failed", 0)))[0]?.reason).toBe("gate: failed: storage is not detached");
+  });
+
   it("is the same fence seen by several recorders", () => {
     expect(
       joined(
@@ -66,7 +85,11 @@ describe("one incident", () => {
 
   it("takes an event that another node's clock put just behind its end", () => {
     expect(
-      joined(record({ time: at(0) }), outcome({ time: at(10) }), record({ time: at(12), action: "on" })),
+      joined(
+        record({ time: at(0) }),
+        outcome({ time: at(10) }),
+        record({ time: at(12), action: "on", recorder: "compute-node-3" }),
+      ),
     ).toMatchObject([{ lines: 2, outcomes: 1 }]);
   });
 

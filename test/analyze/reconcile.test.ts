@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { decodeRecord, isEvent } from "../../src/analyze/decode.ts";
 import type { AnalyzedEvent } from "../../src/analyze/event.ts";
-import type { HistoryEntry } from "../../src/analyze/logs/history.ts";
 import { differences, reconcile } from "../../src/analyze/reconcile.ts";
+import type { HistoryEntry } from "../../src/records/fencing-history.ts";
 import { analyze, CAPTURED, directoryWith, outcome, record } from "./run-analyze.ts";
 
 const at = (seconds: number): number => Date.parse("2026-11-20T10:00:00Z") + seconds * 1000;

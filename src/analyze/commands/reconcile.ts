@@ -1,12 +1,13 @@
 /**
  * `reconcile`: Pacemaker's fencing history against our record. --json: one object. Exit 1 when they differ, as diff does.
  */
+
+import type { HistoryEntry } from "../../records/fencing-history.ts";
 import { type AnalyzeCommand, withLogs } from "../command.ts";
 import type { AnalyzedEvent } from "../event.ts";
 import { matchesName, NO_FILTERS } from "../filter.ts";
 import { isoOf } from "../incident-record.ts";
 import { LONGEST_FENCE_MS } from "../incidents.ts";
-import type { HistoryEntry } from "../logs/history.ts";
 import { LIVE, readHistory } from "../logs/sources.ts";
 import { inTime } from "../read-incidents.ts";
 import { differences, reconcile as match, type ReconciledFence, type Reconciliation } from "../reconcile.ts";

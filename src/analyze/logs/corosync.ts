@@ -6,7 +6,7 @@
  * Clock:  no year, no zone.
  * Source: corosync 3.1.7 exec/totemsrp.c, exec/vsf_quorum.c, exec/totemknet.c; test/fixtures/gfs2-cluster/logs-run1
  */
-import { parseStamp } from "./clock.ts";
+import { parseStamp } from "../../core/log-clock.ts";
 import type { FactDetail, LogReader } from "./fact.ts";
 import { type Pending, stampedFile } from "./stamped.ts";
 

@@ -8,7 +8,7 @@
  *         SECONDS`. dmesg alone is tied to nothing: `uptimeReader` needs the zero of the same boot.
  * Source: dlm 4.2.0 dlm_controld/{logging.c,daemon_cpg.c,cpg.c}; fs/dlm, fs/gfs2 of Linux 6.1; captured logs
  */
-import { type Anchor, type ClockBasis, parseStamp, resolveStamps, type Stamp, type Tie } from "./clock.ts";
+import { type Anchor, type ClockBasis, parseStamp, resolveStamps, type Stamp, type Tie } from "../../core/log-clock.ts";
 import type { FactDetail, LogFact, LogReader } from "./fact.ts";
 import { type Pending, stampedFile } from "./stamped.ts";
 

@@ -2,8 +2,9 @@
  * What the cluster's own logs say about fencing, one fact a line, whichever file it came from. The parsers beside this
  * file make them, `why` reads them.
  */
+
+import type { ClockBasis, Tie } from "../../core/log-clock.ts";
 import type { Evidence } from "../event.ts";
-import type { ClockBasis, Tie } from "./clock.ts";
 
 export type LogKind = "pacemaker" | "corosync" | "dlm" | "dmesg" | "history";
 

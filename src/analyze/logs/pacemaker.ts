@@ -7,7 +7,7 @@
  * Source: pacemaker 2.1.5 daemons/fenced/fenced_remote.c, fenced_commands.c, lib/pengine/unpack.c; captured logs in
  *         test/fixtures/gfs2-cluster/logs-run1 and logs-final
  */
-import { type Anchor, parseStamp, type Stamp } from "./clock.ts";
+import { type Anchor, parseStamp, type Stamp } from "../../core/log-clock.ts";
 import type { FactDetail, LogReader } from "./fact.ts";
 import { type Pending, stampedFile } from "./stamped.ts";
 

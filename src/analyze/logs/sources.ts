@@ -11,12 +11,12 @@ import { errorCode, modifiedMsOf } from "../../core/files.ts";
 import { assertLocal } from "../../core/local-path.ts";
 import type { ProgramContext } from "../../core/program.ts";
 import { expandPattern, kindOf, readFileBlocks } from "../../core/streams.ts";
+import { HISTORY_ARGV, type HistoryEntry, parseHistory } from "../../records/fencing-history.ts";
 import { isGlob } from "../filter.ts";
 import { compressionOf } from "../inputs.ts";
 import { corosyncReader, parseNodeNames } from "./corosync.ts";
 import { dlmReader, dmesgReader, type UptimeZero } from "./dlm.ts";
 import type { LogFile, LogReader } from "./fact.ts";
-import { HISTORY_ARGV, type HistoryEntry, parseHistory } from "./history.ts";
 import { pacemakerReader } from "./pacemaker.ts";
 
 export type LogWords = {

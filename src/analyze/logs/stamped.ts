@@ -2,8 +2,8 @@
  * The part that every log reader shares: remember what a line said and when it claims to have been written, and put
  * the instants in once the whole file is known.
  */
-import type { Anchor, Stamp, Tie } from "./clock.ts";
-import { resolveStamps } from "./clock.ts";
+import type { Anchor, Stamp, Tie } from "../../core/log-clock.ts";
+import { resolveStamps } from "../../core/log-clock.ts";
 import type { FactDetail, LogFact, LogFile, LogKind } from "./fact.ts";
 
 export type Pending = { detail: FactDetail; stamp: Stamp; line: number; host: string | undefined };

@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { corosyncReader, parseNodeNames } from "../../../src/analyze/logs/corosync.ts";
 import { dlmReader, dmesgReader } from "../../../src/analyze/logs/dlm.ts";
 import type { LogFact } from "../../../src/analyze/logs/fact.ts";
-import { parseHistory } from "../../../src/analyze/logs/history.ts";
 import { pacemakerReader } from "../../../src/analyze/logs/pacemaker.ts";
+import { parseHistory } from "../../../src/records/fencing-history.ts";
 import { CAPTURED } from "../run-analyze.ts";
 
 const MODIFIED = Date.parse("2026-11-20T12:00:00Z");

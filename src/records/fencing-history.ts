@@ -6,10 +6,9 @@
  * Errors: OpsError bad-output: not that XML, or the tool's own error in it.
  * Source: pacemaker 2.1.5 lib/fencing/st_output.c, xml/api/fence-event-2.25.rng; test/fixtures/gfs2-cluster
  */
-import { OpsError } from "../../core/errors.ts";
-import { childNamed, elementsNamed, parseXml } from "../../core/xml.ts";
-import type { Evidence } from "../event.ts";
-import { parseStamp, resolveStamps } from "./clock.ts";
+import { OpsError } from "../core/errors.ts";
+import { parseStamp, resolveStamps } from "../core/log-clock.ts";
+import { childNamed, elementsNamed, parseXml } from "../core/xml.ts";
 
 export type HistoryEntry = {
   action: string;
@@ -23,8 +22,22 @@ export type HistoryEntry = {
   /** True when the time is whole seconds: it then ended up to 999 ms later. */
   wholeSeconds: boolean;
   reason: string | undefined;
-  evidence: Evidence;
+  evidence: { file: string; line: number };
 };
+
+export type Asker = { client: string | undefined; origin: string | undefined };
+
+/** A request that Pacemaker merged into one that was running ends with it: so much apart at most. */
+export const MERGED_MS = 1_000;
+
+/**
+ * Another program or another node: such a request may have been merged into one that was running. The same program on
+ * the same node under another process number (two calls of stonith_admin in a script) is the next fence.
+ */
+export function isOtherAsker(a: Asker, b: Asker): boolean {
+  const program = ({ client }: Asker) => client?.replace(/\.\d+$/, "");
+  return program(a) !== program(b) || a.origin !== b.origin;
+}
 
 export const HISTORY_ARGV = ["stonith_admin", "--history", "*", "--verbose", "--output-as=xml"] as const;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseStamp, resolveStamps, type Stamp } from "../../../src/analyze/logs/clock.ts";
+import { parseStamp, resolveStamps, type Stamp } from "../../src/core/log-clock.ts";
 
 const stamp = (text: string): Stamp => parseStamp(text)?.stamp ?? expect.fail(`no stamp: ${text}`);
 const local = (year: number, month: number, day: number, hour: number): number =>
