@@ -19,12 +19,28 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     describe: "answers questions about recorded fence events",
     run: async (...call) => (await import("./analyze/cli.ts")).runAnalyze(...call),
   },
+  {
+    name: "doctor",
+    describe: "finds deployments that could corrupt data, and says what mends them",
+    run: async (...call) => (await import("./doctor/cli.ts")).runDoctor(...call),
+  },
+  {
+    name: "gate-responder",
+    describe: "answers the fence requests of role=gate by running a command",
+    run: async (...call) => (await import("./fence/gate-responder.ts")).runGateResponder(...call),
+  },
+  {
+    name: "recover",
+    describe: "brings into the log what waits in the spool, the inbox and Pacemaker's history",
+    run: async (...call) => (await import("./fence/recover.ts")).runRecover(...call),
+  },
 ];
 
 const help = (): string => `fencepost ${VERSION}: tools for people who run high-availability storage clusters
 
 This executable answers to the name it is called by:
   fence_gfs2_recorder   fence agent that records fence events with their GFS2 context
+  alert_gfs2_recorder   Pacemaker alert agent that records how fences ended
   fencepost-analyze     the same as fencepost analyze
 
 Commands:
@@ -48,6 +64,13 @@ export async function runCli(
       return (await import("./analyze/parts.ts")).runPart(await programContext(), rest[1] ?? "");
     }
     if (rest[0] === "--draw-charts") return (await import("./analyze/report/draw.ts")).runDraw(await programContext());
+  }
+  if (word === "gate-responder" && rest[0] === "--for-the-gate") {
+    // The other side: the fence agent's own child, which touches the directories in its place.
+    const { runMailbox } = await import("./fence/gate-mailbox.ts");
+    const { host, stdin, out: reply } = await programContext();
+    await runMailbox(host, stdin(), (message) => reply(`${JSON.stringify(message)}\n`));
+    return 0;
   }
   const subcommand = SUBCOMMANDS.find(({ name }) => name === word);
   if (subcommand) return subcommand.run(await programContext(), rest, `fencepost ${subcommand.name}`);

@@ -36,6 +36,12 @@ export type Verdict = { verdict: GuardVerdict; reason: string };
 /** Agents that only record. */
 export const RECORDER_TYPES: readonly string[] = ["fence_gfs2_recorder"];
 
+/** In role gate its exit is a responder's verdict: a fence device like others, nothing for the guard to refuse. */
+export const onlyRecords = (
+  device: Pick<FenceDevice, "type" | "attributes"> | undefined,
+  types: readonly string[],
+): boolean => device !== undefined && types.includes(device.type) && device.attributes.role !== "gate";
+
 /**
  * Agents that go with a fence device and are none, by their own description: one decides whether the next device is
  * asked at all, the others tell OpenStack of a node that was fenced. Beside a recorder they prove nothing.
@@ -43,15 +49,15 @@ export const RECORDER_TYPES: readonly string[] = ["fence_gfs2_recorder"];
 const NOT_FENCING: readonly string[] = ["fence_heuristics_ping", "fence_compute", "fence_evacuate"];
 
 /** The fencer's own device for nodes that reset themselves (STONITH_WATCHDOG_ID, STONITH_WATCHDOG_AGENT). */
-const WATCHDOG_ID = "watchdog";
+export const WATCHDOG_ID = "watchdog";
 const WATCHDOG_AGENT = "fence_watchdog";
 
 // ------------------------------------------------------------------------------------------------- the fencer's view
 
-type Level = { index: number; devices: readonly string[] };
+export type Level = { index: number; devices: readonly string[] };
 
 /** One entry of the fencer's topology table, which is keyed by the text that names the target. */
-type Entry = {
+export type Entry = {
   key: string;
   /** The kinds of its elements, and the first of each: the one that made the entry decides, whatever comes later. */
   kinds: ReadonlyMap<Kind, XmlElement>;
@@ -60,7 +66,7 @@ type Entry = {
   ambiguous?: string;
 };
 
-type Kind = "name" | "pattern" | "attribute";
+export type Kind = "name" | "pattern" | "attribute";
 
 type Deployment = {
   cib: Cib;
@@ -96,7 +102,8 @@ function indexOf(text: string | undefined): number {
 /** ST_LEVEL_MAX is 10 and not reached: levels are 1 to 9, others are ignored (fenced_register_level). */
 const isLevel = (index: number): boolean => index >= 1 && index <= 9;
 
-function topologyOf(cib: Cib): Map<string, Entry> {
+/** The table as the fencer has it, by key. */
+export function topologyOf(cib: Cib): Map<string, Entry> {
   type Building = { kinds: Map<Kind, XmlElement>; levels: Map<number, string[]>; ambiguous?: string };
   const building = new Map<string, Building>();
   const resetKeys = new Set<string>();
@@ -219,7 +226,7 @@ const noTopology = (target: string): Judgement => ({
 
 function judgeEntry(deployment: Deployment, entry: Entry, target: string): Judgement {
   const { devices, recorderTypes } = deployment;
-  const isRecorder = (id: string) => recorderTypes.includes(devices.get(id)?.type ?? "");
+  const isRecorder = (id: string) => onlyRecords(devices.get(id), recorderTypes);
   const unsafe = (reason: string): Judgement => ({ verdict: { verdict: "unsafe", reason }, asked: "yes" });
   // topology_is_empty(): as if it were not there.
   if (entry.levels.length === 0) return noTopology(target);
@@ -256,7 +263,7 @@ function judgeEntry(deployment: Deployment, entry: Entry, target: string): Judge
  * yes alone would not be enough there either, but such a level never fences, and starting the device is no change to the
  * topology that anybody would look at twice.
  */
-function objectionTo(id: string, { cib, devices }: Deployment): string | undefined {
+export function objectionTo(id: string, { cib, devices }: Pick<Deployment, "cib" | "devices">): string | undefined {
   const device = devices.get(id);
   if (id === WATCHDOG_ID) {
     // The target resets itself and the fencer waits for it: as good as a switch, but only where it is enabled, and only
@@ -281,24 +288,33 @@ function watchdogEnabled(cib: Cib): boolean {
 
 // ------------------------------------------------------------------------------------------------- whole deployments
 
+/** `entries`: the keys of the topology entries that may be the node's. */
+export type NodeVerdict = Verdict & { node: string; entries: readonly string[] };
+
 /** Every node whose verdict is not `ok` although a recorder device could be asked to fence it, one line each. */
-export function unsafeDeployment(cib: Cib, recorderTypes = RECORDER_TYPES): string[] {
+export const unsafeDeployment = (cib: Cib, recorderTypes = RECORDER_TYPES): string[] =>
+  unsafeNodes(cib, recorderTypes).map(({ node, verdict, reason }) => `${node}: ${verdict}: ${reason}`);
+
+/** The same as data. */
+export function unsafeNodes(cib: Cib, recorderTypes = RECORDER_TYPES): NodeVerdict[] {
   const resources = resourcesOf(cib);
   const devices = fenceDevicesOf(cib, resources);
   const deployment = deploymentOf(cib, recorderTypes, devices);
-  const recorders = devices.filter(({ type, stopped }) => recorderTypes.includes(type) && !stopped);
+  const recorders = devices.filter((device) => onlyRecords(device, recorderTypes) && !device.stopped);
   if (recorders.length === 0) return [];
   return fencingTargets(cib, resources).flatMap(({ name, kind }) => {
     // A guest is fenced by stopping its resource; no agent is asked.
     if (kind === "guest") return [];
     const { verdict, asked } = judge(deployment, name);
     const reachable = asked === "yes" || (asked === "by-host-list" && recorders.some((one) => mayFence(one, name)));
-    return verdict.verdict === "ok" || !reachable ? [] : [`${name}: ${verdict.verdict}: ${verdict.reason}`];
+    if (verdict.verdict === "ok" || !reachable) return [];
+    const { sure, perhaps } = candidatesFor(deployment, name);
+    return [{ node: name, ...verdict, entries: [...sure, ...perhaps].map(({ key }) => key) }];
   });
 }
 
 /** can_fence_host_with_device() and target_list_type(): a list or a map names the nodes, else any node is tried. */
-function mayFence({ attributes }: FenceDevice, target: string): boolean {
+export function mayFence({ attributes }: Pick<FenceDevice, "attributes">, target: string): boolean {
   const { pcmk_host_list: list, pcmk_host_map: map, pcmk_host_check: check } = attributes;
   const isStatic = check === undefined ? list !== undefined || map !== undefined : check === "static-list";
   // Other ways ask the agent; a recorder's list names every node, so they come to the same.
