@@ -1,10 +1,11 @@
 /**
- * unit: pure code, in parallel. program (the built executable) and live (real clusters) measure time and start many
- * processes: on a machine with two cores they run after it, one file at a time, never beside each other.
+ * unit: pure code, in parallel. program (the built executable), packaging (the packages in empty roots) and live (real
+ * clusters) measure time and start many processes: on a machine with two cores they run after it, one file at a time,
+ * never beside each other.
  */
 import { defineConfig } from "vitest/config";
 
-const SYSTEM_TESTS = ["test/program/**/*.test.ts", "test/live/**/*.test.ts"];
+const SYSTEM_TESTS = ["test/program/**/*.test.ts", "test/packaging/**/*.test.ts", "test/live/**/*.test.ts"];
 
 export default defineConfig({
   test: {
@@ -31,12 +32,22 @@ export default defineConfig({
       },
       {
         test: {
+          name: "packaging",
+          include: ["test/packaging/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
           name: "live",
           include: ["test/live/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],
