@@ -10,6 +10,7 @@ import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { AGENT, NODE_PATH, startCluster } from "../test/live/cluster.ts";
 import { CLUSTER_NEEDS, EXECUTABLE } from "../test/live/needs.ts";
+import { placeTimedAgent, readAgentTimes } from "../test/live/timed-agent.ts";
 import {
   decide,
   median,
@@ -36,7 +37,7 @@ try {
   mkdirSync(join(scratch, "bin"));
   symlinkSync(EXECUTABLE, agent);
   const rows: Row[] = [];
-  for (const measure of [metadataRows, intentRow, clusterRow, hungRow, sizeRow]) {
+  for (const measure of [metadataRows, intentRow, clusterRow, levelRow, hungRow, sizeRow]) {
     if (!options.json) process.stderr.write(`measuring: ${measure.name}\n`);
     rows.push(...(await measure()));
   }
@@ -118,6 +119,39 @@ async function clusterRow(): Promise<Row[]> {
     const found = cluster.events("node1").at(-1);
     const note = `found ${JSON.stringify(found?.gfs2_filesystems)} by ${JSON.stringify(found?.discovery)}; the stand-in asks kubectl (absent), pcs status resources, pcs config in turn`;
     return [remark(decide(base, wallOf(ours), wallOf(peer), ours), note), decide(absolute, wallOf(ours), 960, ours)];
+  } finally {
+    await cluster.stop();
+  }
+}
+
+/** The target is switched off once and stays off: only the fences are repeated (test/live/deployments.test.ts). */
+async function levelRow(): Promise<Row[]> {
+  const base = row("recorder in `stonith_admin --fence`, level [power, recorder]", "", "ms", "value", 150);
+  const blocked = missing(...CLUSTER_NEEDS);
+  if (blocked) return [{ ...base, note: blocked }];
+  const cluster = await startCluster({ nodes: 3 });
+  try {
+    const target = (await cluster.readDc()) === "node3" ? "node2" : "node3";
+    cluster.followPower(false);
+    await cluster.killNode(target);
+    const history = () => cluster.must("node1", ["stonith_admin", "--history", target, "--output-as=xml"]);
+    await cluster.waitFor("the cluster's own fence", async () => /status="success"/.test(await history()));
+    for (const node of cluster.names) if (node !== target) await placeTimedAgent(cluster, node);
+    const whole: number[] = [];
+    for (let round = 0; round < rounds + 2; round += 1) {
+      const fence = ["stonith_admin", "--fence", target, "--timeout", "60"];
+      const { exitCode, stderr, elapsedMs } = await cluster.on("node1", fence, { timeoutMs: 100_000 });
+      if (exitCode !== 0) throw new Error(`${fence.join(" ")}: exit ${exitCode}: ${stderr}`);
+      whole.push(elapsedMs);
+    }
+    const times = readAgentTimes(cluster)
+      .filter(({ action }) => action === "off")
+      .slice(2); // warm-up
+    const samples = times.map(({ exitCode, elapsedMs }) => ({
+      ...{ exit: exitCode, wall_ms: elapsedMs, rss_kb: 0, mark_ms: null },
+    }));
+    const note = `by a wrapper's clock around the agent; the whole of stonith_admin: ${number(median(whole.slice(2)))} ms`;
+    return [remark(decide(base, wallOf(samples), undefined, samples), note)];
   } finally {
     await cluster.stop();
   }

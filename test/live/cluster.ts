@@ -43,6 +43,8 @@ export type ClusterOptions = {
   configuration?: string;
   /** The program called as fence_gfs2_recorder; default: the compiled executable. */
   agent?: string;
+  /** A .deb that each node installs when it boots; nothing of ours is on a node but what it brings. */
+  package?: string;
 };
 export type Cluster = Awaited<ReturnType<typeof startCluster>>;
 
@@ -50,6 +52,7 @@ export async function startCluster({
   nodes: count = 3,
   configuration = cibXml(count),
   agent = EXECUTABLE,
+  package: deb,
 }: ClusterOptions = {}) {
   started += 1;
   const id = `${process.pid.toString(36)}${String.fromCharCode(96 + started)}`; // 15 characters at most as a name
@@ -63,7 +66,7 @@ export async function startCluster({
   const powerFile = (node: string) => join(lab, "power", node);
   const diskPath = (node: string, path: string) => join(lab, node, "disk", path);
 
-  prepareLab(lab, names, configuration, agent);
+  prepareLab(lab, names, configuration, deb === undefined ? { agent } : { deb });
   const supervisor = spawn(join(SCRIPTS, "supervise.sh"), [lab, id, String(count)], {
     detached: true, // a Ctrl-C for the tests must not end it before it has cleaned up
     stdio: ["pipe", "pipe", "inherit"],
@@ -304,15 +307,18 @@ export async function startCluster({
 
 const reportBench = (error: unknown) => process.stderr.write(`cluster bench: ${String(error)}\n`);
 
-function prepareLab(lab: string, names: readonly string[], configuration: string, agent: string): void {
+function prepareLab(
+  lab: string,
+  names: readonly string[],
+  configuration: string,
+  ours: { agent: string } | { deb: string },
+): void {
   mkdirSync(lab, { recursive: true });
   for (const name of names) mkdirSync(join(lab, name));
   for (const name of ["layer", "power", "gfs2"]) mkdirSync(join(lab, name));
   for (const name of names) writeFileSync(join(lab, "power", name), "on");
   writeFileSync(join(lab, "corosync.conf"), corosyncConf(names));
   writeFileSync(join(lab, "cib.xml"), configuration.replaceAll("LABDIR", lab));
-  copyFileSync(agent, join(lab, "executable")); // a build during the tests must not change the program under test
-  chmodSync(join(lab, "executable"), 0o755);
   const place = (path: string, text: string) => {
     const full = join(lab, "skeleton", path);
     mkdirSync(join(full, ".."), { recursive: true });
@@ -321,6 +327,13 @@ function prepareLab(lab: string, names: readonly string[], configuration: string
   const script = (name: string) => readFileSync(join(SCRIPTS, name), "utf8").replaceAll("LABDIR", lab);
   place("usr/sbin/dlm_tool", script("dlm_tool.sh"));
   place("usr/lib/ocf/resource.d/heartbeat/Filesystem", script("Filesystem.sh"));
+  // Copies: a build during the tests must not change the program under test.
+  if ("deb" in ours) {
+    copyFileSync(ours.deb, join(lab, "package.deb"));
+    return;
+  }
+  copyFileSync(ours.agent, join(lab, "executable"));
+  chmodSync(join(lab, "executable"), 0o755);
   place("usr/bin/fencepost", ""); // the executable is bound over it
   // REAL_AGENT stays the recorder when a test puts a wrapper in the place of /usr/sbin/fence_gfs2_recorder.
   mkdirSync(join(lab, "skeleton", REAL_AGENT, ".."), { recursive: true });
@@ -368,8 +381,14 @@ export const FILESYSTEMS = [
   { name: "gfs2-scratch", device: "/dev/vdd", except: [] as string[] },
 ] as const;
 
-/** The configuration the nodes boot with: power and recorder for every node, in one level, as documented. */
-export function cibXml(count = 3, { recorder = {} as Record<string, string> } = {}): string {
+/**
+ * The configuration the nodes boot with: power and recorder for every node, in one level, as documented; with
+ * `recorder: "none"` the power devices alone, without a topology.
+ */
+export function cibXml(
+  count = 3,
+  { recorder = {} }: { recorder?: Readonly<Record<string, string>> | "none" } = {},
+): string {
   const names = Array.from({ length: count }, (_, index) => `node${index + 1}`);
   const properties = {
     "stonith-enabled": "true",
@@ -379,7 +398,9 @@ export function cibXml(count = 3, { recorder = {} as Record<string, string> } = 
   };
   const resources = [
     ...names.map(powerXml),
-    stonithXml("recorder", "fence_gfs2_recorder", { pcmk_host_list: names.join(" "), ...recorder }),
+    ...(recorder === "none"
+      ? []
+      : [stonithXml("recorder", "fence_gfs2_recorder", { pcmk_host_list: names.join(" "), ...recorder })]),
     ...FILESYSTEMS.map(({ name, device }) => filesystemXml(name, device)),
   ];
   const bans = FILESYSTEMS.flatMap(({ name, except }) =>
@@ -392,7 +413,7 @@ export function cibXml(count = 3, { recorder = {} as Record<string, string> } = 
 <nodes>${names.map((name, index) => `<node id="${index + 1}" uname="${name}"/>`).join("")}</nodes>
 <resources>${resources.join("\n")}</resources>
 <constraints>${bans.join("")}</constraints>
-<fencing-topology>${names.map((name) => levelXml(name, [`power-${name}`, "recorder"])).join("")}</fencing-topology>
+${recorder === "none" ? "" : `<fencing-topology>${names.map((name) => levelXml(name, [`power-${name}`, "recorder"])).join("")}</fencing-topology>`}
 </configuration><status/></cib>\n`;
 }
 

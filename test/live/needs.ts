@@ -41,8 +41,10 @@ export const REQUIREMENTS = {
   "pacemaker-cli": command("cibadmin", "pacemaker-cli-utils"),
   corosync: command("corosync", "corosync"),
   pcs: command("pcs", "pcs"),
+  crmsh: command("crm", "crmsh"),
   fence_dummy: command("fence_dummy", "fence-agents"),
   xmllint: command("xmllint", "libxml2-utils"),
+  "ocf-tester": command("ocf-tester", "resource-agents"),
   jq: command("jq", "jq"),
   ip: command("ip", "iproute2"),
   "mkfs.ext4": command("mkfs.ext4", "e2fsprogs"),
@@ -51,6 +53,20 @@ export const REQUIREMENTS = {
   openssl: command("openssl", "openssl"),
   rsyslogd: command("rsyslogd", "rsyslog"),
   chromium: command("chromium", "chromium"),
+  "dpkg-deb": command("dpkg-deb", "dpkg"),
+  rpmbuild: command("rpmbuild", "rpm"),
+  lintian: command("lintian", "lintian"),
+  rpmlint: command("rpmlint", "rpmlint"),
+  "qemu-aarch64": command("qemu-aarch64-static", "qemu-user-static"),
+  "arm64 libc": {
+    package: "libc6-arm64-cross",
+    present: () => existsSync("/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1"),
+  },
+  lnav: command("lnav", "lnav"),
+  logrotate: command("logrotate", "logrotate"),
+  mandoc: command("mandoc", "mandoc"),
+  zsh: command("zsh", "zsh"),
+  "systemd-analyze": command("systemd-analyze", "systemd"),
 } as const satisfies Record<string, Requirement>;
 
 export type Need = keyof typeof REQUIREMENTS;

@@ -19,8 +19,8 @@ mount --rbind /dev dev
 mount --rbind /sys sys
 mount -t tmpfs tmpfs dev/shm
 mount -t tmpfs -o mode=755 tmpfs run
-mkdir -p run/{old,lock,crm,resource-agents,fencepost}
-mkdir -p "$lab/$name"/disk/{etc-corosync,etc-fencepost,lib-corosync,lib-fencepost,lib-pacemaker/{cib,cores,pengine,blackbox,stonith},log/{corosync,pacemaker,cluster,gfs2-fencing}}
+mkdir -p run/{old,lock,crm,resource-agents}
+mkdir -p "$lab/$name"/disk/{etc-corosync,etc-fencepost,lib-corosync,lib-fencepost,lib-pacemaker/{cib,cores,pengine,blackbox,stonith},log/{corosync,pacemaker,cluster,crmsh}}
 mount --bind "$lab" ".$lab"
 disk=$lab/$name/disk
 mount --bind "$disk/etc-corosync" etc/corosync
@@ -38,10 +38,20 @@ if [ ! -e /var/lib/pacemaker/cib/cib.xml ]; then cp "$lab/cib.xml" /var/lib/pace
 chmod 600 /var/lib/pacemaker/cib/cib.xml
 chown hacluster:haclient /run/crm
 chown -R hacluster:haclient /var/lib/pacemaker /var/log/pacemaker
-chown root:haclient /var/log/gfs2-fencing
-chmod 750 /var/log/gfs2-fencing
-chmod 700 /var/lib/fencepost /run/fencepost
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+if [ -e "$lab/package.deb" ]; then
+  # At each boot, for the root is new each time; modes and owners are the package's. Only mandb has no work here.
+  env -i PATH="$PATH" LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+    dpkg --install --force-confold --no-triggers "$lab/package.deb" >"$lab/$name/dpkg.out" 2>&1 ||
+    { cat "$lab/$name/dpkg.out"; exit 1; }
+  systemd-tmpfiles --create fencepost.conf
+else
+  mkdir -p /var/log/gfs2-fencing
+  chown root:haclient /var/log/gfs2-fencing
+  chmod 750 /var/log/gfs2-fencing
+  mkdir /run/fencepost
+  chmod 700 /var/lib/fencepost /run/fencepost
+fi
 set +e
 env -i PATH="$PATH" LANG=C.UTF-8 corosync -f >"$lab/$name/corosync.out" 2>&1 &
 for _ in $(seq 200); do
