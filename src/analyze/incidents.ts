@@ -20,8 +20,6 @@ import { type Asker, isOtherAsker, MERGED_MS } from "../records/fencing-history.
 import type { AnalyzedEvent } from "./event.ts";
 
 export const TOLERANCE_MS = 5_000;
-/** Whole seconds, in which Pacemaker before 2.1 tells of a fence's end. */
-const SAME_CLOCK_MS = 999;
 export const SAME_ACTION_MS = 60_000;
 export const ON_AFTER_OFF_MS = 600_000;
 /** Nothing of a fence is recorded later than this after its last line; Pacemaker's longest usual timeouts are shorter. */
@@ -236,9 +234,10 @@ function takesEvent(entry: Open, event: AnalyzedEvent): boolean {
   if (outcome) {
     // The agents run before the fence is over: a later stamp can only be another node's clock. Told by the recorder's own
     // node it is the next fence, as when a power device fails and Pacemaker asks again at once.
-    const sameClock = entry.outcomes.find(({ recorder }) => recorder === event.recorder);
+    const sameClock = entry.outcomes.findLast(({ recorder }) => recorder === event.recorder);
     const { action = outcome.action, completedMs = outcome.timeMs } = operationOf(sameClock ?? outcome);
-    const toleranceMs = sameClock ? SAME_CLOCK_MS : TOLERANCE_MS;
+    const wholeSeconds = completedMs % 1000 === 0;
+    const toleranceMs = !sameClock ? TOLERANCE_MS : wholeSeconds ? 999 : 0;
     return own.length === 0 && covers(action, event.action) && event.timeMs <= completedMs + toleranceMs;
   }
   const apartMs = event.timeMs - entry.lastMs;

@@ -72,10 +72,10 @@ export function renderPage(all: ReportNumbers, pictures: Pictures, provenance: P
   const around = (listed: number) => pageText(numbers, pictures, provenance, listed).split(DATA_PLACE);
   const rest = around(0).reduce((bytes, part) => bytes + Buffer.byteLength(part), 0);
   Bun.gc(true); // a page's text is in memory several times by now, and so is its data after the next step
-  const { json, listed } = encodeTable(numbers.columns, MAX_PAGE_BYTES - rest - 1_000);
+  const { parts: json, listed } = encodeTable(numbers.columns, MAX_PAGE_BYTES - rest - 1_000);
   Bun.gc(true);
   const [head = "", tail = ""] = around(listed);
-  return { parts: tail === "" ? [head] : [head, json, tail], listed };
+  return { parts: tail === "" ? [head] : [head, ...json, tail], listed };
 }
 
 /** Stands where the data goes; no text of the page can hold a raw control character. */

@@ -12,7 +12,8 @@
 import { type IncidentColumns, NO_TIME } from "./aggregate.ts";
 import { scriptJson } from "./words.ts";
 
-export type TableData = { json: string; listed: number };
+/** The JSON text is the parts one after another: in one piece it would be there twice. */
+export type TableData = { parts: readonly string[]; listed: number };
 
 /** The texts in use, in order of first use. */
 class Used {
@@ -158,11 +159,11 @@ export function encodeTable(columns: IncidentColumns, maxBytes: number): TableDa
     offset = thisOffset;
     listed++;
   }
-  const fields = [
-    `"nodes":[${nodes.parts.join(",")}]`,
-    `"kinds":[${kinds.parts.join(",")}]`,
-    `"files":[${files.parts.join(",")}]`,
-    ...COLUMNS.map((key) => `"${key}":[${out[key].text()}]`),
+  const parts = [
+    `{"nodes":[${nodes.parts.join(",")}],"kinds":[`,
+    kinds.parts.join(","),
+    `],"files":[${files.parts.join(",")}]`,
   ];
-  return { json: `{${fields.join(",")}}`, listed };
+  for (const key of COLUMNS) parts.push(`,"${key}":[`, out[key].text(), "]");
+  return { parts: [...parts, "}"], listed };
 }
