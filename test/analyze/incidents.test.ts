@@ -130,6 +130,20 @@ describe("another incident", () => {
   });
 });
 
+it("begins with a line that its own node wrote after the end of one that only an alert told of", () => {
+  const failed = outcome({ time: at(0.2), action: "off", status: "failed" });
+  for (const seconds of [0.5, 2]) {
+    const again = [record({ time: at(seconds) }), outcome({ time: at(3), action: "off" })];
+    expect(joined(failed, ...again).map(({ result, lines }) => [result, lines])).toEqual([
+      ["failed", 0],
+      ["succeeded", 1],
+    ]);
+  }
+  // Another node's clock may be that far off.
+  const elsewhere = record({ time: at(2), recorder: "compute-node-3" });
+  expect(joined(failed, elsewhere).map(({ result, lines }) => [result, lines])).toEqual([["failed", 1]]);
+});
+
 it("begins anew with an off that comes after the fence before it has ended, however soon", () => {
   const off = { action: "off", operation: { action: "off" } };
   expect(
