@@ -5,8 +5,8 @@ import { chartNumbers, renderCharts } from "../../src/analyze/report/charts.ts";
 import { type Provenance, renderPage } from "../../src/analyze/report/page.ts";
 import { encodeTable } from "../../src/analyze/report/table-data.ts";
 import { formatDuration, html, scriptJson, visible } from "../../src/analyze/report/words.ts";
+import { START, incident as usualIncident } from "./report-incident.ts";
 
-const START = Date.UTC(2026, 0, 1);
 const HOSTILE = [
   "</script><script>alert(1)</script>",
   "<img src=x onerror=alert(1)>",
@@ -19,22 +19,8 @@ const HOSTILE = [
   "\ud800lone",
 ];
 
-const incident = (more: Partial<ReportIncident> = {}): ReportIncident => ({
-  timeMs: START,
-  target: "compute-node-1",
-  action: "reboot",
-  result: "succeeded",
-  filesystems: ["shared"],
-  context: "found",
-  recorders: ["rabbit-node-1"],
-  durationMs: 1234,
-  device: "ipmi",
-  client: undefined,
-  reason: undefined,
-  lineCount: 1,
-  evidence: { file: "/var/log/a/x.jsonl", line: 7 },
-  ...more,
-});
+const incident = (more: Partial<ReportIncident> = {}): ReportIncident =>
+  usualIncident({ durationMs: 1234, device: "ipmi", evidence: { file: "/var/log/a/x.jsonl", line: 7 }, ...more });
 
 const PROVENANCE: Provenance = {
   madeLocalMs: START,
