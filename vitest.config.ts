@@ -2,6 +2,8 @@
  * unit: pure code, in parallel. program (the built executable), packaging (the packages in empty roots) and live (real
  * clusters) measure time and start many processes: on a machine with two cores they run after it, one file at a time,
  * never beside each other.
+ * program and live are tried again when they fail: the programs under test have limits of their own, of a second and less, and a
+ * machine that stalls for longer (CI's does) makes them do what they do on a dying node. A defect fails each time.
  */
 import { defineConfig } from "vitest/config";
 
@@ -27,6 +29,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
+          retry: 2,
           sequence: { groupOrder: 1 },
         },
       },
@@ -47,6 +50,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 180_000,
+          retry: 1,
           sequence: { groupOrder: 3 },
         },
       },

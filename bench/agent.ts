@@ -1,6 +1,6 @@
 /**
  * The speed of the fence agent, each figure against a peer measured in the same run (SPEC section 5).
- * usage:  bun bench/agent.ts [--quick] [--json]
+ * usage:  packaging/bun bench/agent.ts [--quick] [--json]
  * Output: a table of ratios, or with --json one object { schema, machine, rounds, rows }. Exit 0 also where a target is
  *         missed: the column says so. A row that cannot be measured here says why.
  * Method: pairs in turn (A B A B), two warm-up pairs, medians; measured by bench/measure.py, the same way for both.

@@ -1,6 +1,6 @@
 /**
  * The speed of `analyze`, each figure against a peer measured in the same run (SPEC section 5).
- * usage:  bun bench/analyze.ts [--quick] [--full] [--json]
+ * usage:  packaging/bun bench/analyze.ts [--quick] [--full] [--json]
  *         --quick: 100,000 events instead of 1 M; --full: 10 M for the rows that compare sizes (8 GB of disk, minutes)
  * Output: as bench/agent.ts. Files are in the page cache for both sides (read once before).
  */

@@ -1,6 +1,6 @@
 /**
  * Writes a log of made-up fence events of realistic shape, the same bytes for the same numbers every time.
- * usage:  bun bench/events.ts COUNT FILE [--nodes N] [--end EPOCH_MS]
+ * usage:  packaging/bun bench/events.ts COUNT FILE [--nodes N] [--end EPOCH_MS]
  * Output: COUNT lines as our recorder writes them (bench and tests compare `analyze` with jq, grep and ripgrep on them):
  *         one event every 60 s up to `--end`, one in a thousand recovered late (an older time_ms, its recorded_ms in order).
  */
@@ -127,7 +127,7 @@ if (import.meta.main) {
   });
   const [count = "", file = ""] = positionals;
   if (!/^\d+$/.test(count) || file === "") {
-    console.error("usage: bun bench/events.ts COUNT FILE [--nodes N] [--end EPOCH_MS]");
+    console.error("usage: packaging/bun bench/events.ts COUNT FILE [--nodes N] [--end EPOCH_MS]");
     process.exit(64);
   }
   writeEventFile({ count: Number(count), file, nodes: Number(values.nodes), endMs: Number(values.end) });

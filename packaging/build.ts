@@ -1,6 +1,6 @@
 /**
  * Builds the one executable, bin/fencepost; the program names beside it are committed symlinks.
- * usage: bun packaging/build.ts [--arch x64|arm64] [--outfile FILE]
+ * usage: packaging/bun packaging/build.ts [--arch x64|arm64] [--outfile FILE]
  */
 import { parseArgs } from "node:util";
 import { ARCHES, buildExecutable } from "./executable.ts";

@@ -28,8 +28,8 @@ export function readLicences(root: string = ROOT): Bundled[] {
     }
     bundled.push({ name, version, license, texts: textsOf(join(root, path), name, version) });
   }
-  const bun = lock.packages["node_modules/bun"];
-  if (!bun) throw new Error("package-lock.json: bun is not there");
+  const bun = lock.packages["node_modules/@oven/bun-linux-x64-baseline"];
+  if (!bun) throw new Error("package-lock.json: Bun's x86-64 build is not there");
   const texts = [readFileSync(join(OURS, `bun-${bun.version}.md`), "utf8").trim()];
   return [{ name: "bun", version: bun.version, license: "MIT and others, LGPL-2 among them", texts }, ...bundled];
 }

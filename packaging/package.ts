@@ -1,6 +1,6 @@
 /**
  * `npm run package`: deb and RPM for every architecture from one description, into dist/.
- * usage: bun packaging/package.ts [--arch x64,arm64] [--format deb,rpm] [--release N] [--outdir dist] [--quick]
+ * usage: packaging/bun packaging/package.ts [--arch x64,arm64] [--format deb,rpm] [--release N] [--outdir dist] [--quick]
  *        --quick compresses little: packages for tests, larger than they are to be.
  * Output: the packages' paths, one a line, when all are built. Needs: dpkg-deb, rpmbuild, npm, tar.
  * Source: https://reproducible-builds.org/specs/source-date-epoch/

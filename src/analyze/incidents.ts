@@ -13,6 +13,8 @@
  *   before its completion, TOLERANCE_MS allowed for clocks. Outcomes that agree in target, action, client, origin and
  *   delegate and lie TOLERANCE_MS apart are the same one, reported by several nodes. One that
  *   differs in program or origin only and lies MERGED_MS apart is a request that Pacemaker merged into the same fence.
+ * - A line that names who asked joins no fence that the same program on the same node asked for under another process
+ *   number: two calls of stonith_admin are two fences, however late an alert tells of the first one's end.
  * - The lines of a gate's request and of its answer are one. Beside a gate a recorder's line joins as another recorder's.
  * - Lines made by hand are incidents of their own.
  */
@@ -158,6 +160,7 @@ export function incidentJoiner(): IncidentJoiner {
     const { startedMs, completedMs = event.timeMs, action = event.action } = operationOf(event);
     const fits = (entry: Open): boolean =>
       entry.outcomes.length === 0 &&
+      !isNextCall(entry, event) &&
       entry.startedMs <= completedMs + TOLERANCE_MS &&
       entry.startedMs >= (startedMs ?? completedMs - LONGEST_FENCE_MS) - TOLERANCE_MS &&
       entry.events.every((recorded) => covers(action, recorded.action));
@@ -219,6 +222,14 @@ export function incidentJoiner(): IncidentJoiner {
   };
 }
 
+/** Everybody who is known to have asked for that fence is the same program on the same node, but another call of it. */
+function isNextCall(entry: Open, event: AnalyzedEvent): boolean {
+  const asker = operationOf(event);
+  if (asker.client === undefined) return false;
+  const known = [...entry.events, ...entry.outcomes].map(operationOf).filter(({ client }) => client !== undefined);
+  return known.length > 0 && known.every((other) => !isSameRequest(other, asker) && !isOtherAsker(other, asker));
+}
+
 const onlyOf = ({ events }: Open, action: string): boolean =>
   events.length > 0 && events.every((event) => event.action === action);
 
@@ -226,6 +237,7 @@ function takesEvent(entry: Open, event: AnalyzedEvent): boolean {
   if (entry.manual) return false;
   const request = requestOf(event);
   if (request !== undefined && entry.events.some((known) => requestOf(known) === request)) return true;
+  if (isNextCall(entry, event)) return false;
   const own = entry.events.filter(
     ({ recorder, action, record }) =>
       recorder === event.recorder && action === event.action && record.role === event.record.role,

@@ -96,10 +96,11 @@ export function patternFinder(thresholds: Thresholds = DEFAULT_THRESHOLDS): Patt
     const key = fence.node.toLowerCase();
     const state = byNode.get(key) ?? { recent: [], episode: undefined };
     byNode.set(key, state);
-    state.recent = [...state.recent.filter(({ timeMs }) => timeMs >= fence.timeMs - flapWindowMs), fence];
+    const fromMs = fence.timeMs - flapWindowMs;
+    // No more than make an episode: a log of ten million events would otherwise be kept by the day.
+    state.recent = [...state.recent.filter(({ timeMs }) => timeMs >= fromMs), fence].slice(-flapCount);
     if (state.recent.length < flapCount) return;
-    if (state.episode && state.recent.some(({ timeMs }) => timeMs <= (state.episode?.toMs ?? 0)))
-      extend(state.episode, fence);
+    if (state.episode && state.episode.toMs >= fromMs) extend(state.episode, fence);
     else {
       state.episode = { node: fence.node, ...episodeOf(state.recent) };
       keep("flapping", state.episode);

@@ -126,7 +126,7 @@ export async function syncDirectory(path: string): Promise<void> {
 export async function writeWhole(
   directory: string,
   name: string,
-  content: string | AsyncIterable<string>,
+  content: string | AsyncIterable<string | Uint8Array>,
   mode = FILE_MODE,
 ): Promise<void> {
   const temporary = `${directory}/.${name}.${process.pid}.tmp`;
@@ -150,7 +150,7 @@ export async function writeWhole(
  * name is refused: replacing /dev/null would be worse than not writing.
  * Errors: OpsError unsafe, io; what `content` throws comes through.
  */
-export async function writeAnswer(path: string, content: string | AsyncIterable<string>): Promise<void> {
+export async function writeAnswer(path: string, content: string | AsyncIterable<string | Uint8Array>): Promise<void> {
   const failed = (error: unknown): never => {
     if (errorCode(error) === undefined) throw error;
     throw new OpsError("io", `${path}: cannot be written: ${reasonOf(error)}`, {

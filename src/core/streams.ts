@@ -9,7 +9,7 @@ import { readSync, writeSync } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { OpsError, reasonOf } from "./errors.ts";
 import { startReading } from "./exec.ts";
-import { errorCode } from "./files.ts";
+import { errorCode, readAt } from "./files.ts";
 
 const NEWLINE = 0x0a;
 
@@ -219,14 +219,7 @@ async function* blocksOf(feed: Feed, { start = 0, chunkBytes = CHUNK_BYTES }: Re
 export async function peekFile(path: string, position: number, length: number): Promise<Buffer> {
   const handle = await openPlain(path);
   try {
-    const buffer = Buffer.allocUnsafe(length);
-    let filled = 0;
-    while (filled < length) {
-      const { bytesRead } = await handle.read(buffer, filled, length - filled, position + filled);
-      if (bytesRead === 0) break;
-      filled += bytesRead;
-    }
-    return buffer.subarray(0, filled);
+    return await readAt(handle, position, length);
   } finally {
     await handle.close();
   }

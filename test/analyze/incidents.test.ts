@@ -144,6 +144,31 @@ it("begins with a line that its own node wrote after the end of one that only an
   expect(joined(failed, elsewhere).map(({ result, lines }) => [result, lines])).toEqual([["failed", 1]]);
 });
 
+it("is not of the call of stonith_admin before it, however late an alert tells of that one's end", () => {
+  const asks = (call: number) => ({ action: "off", client: `stonith_admin.${call}`, origin: "rabbit-node-1" });
+  const recorded = (call: number, seconds: number) => record({ time: at(seconds), operation: asks(call) });
+  const ended = (call: number, seconds: number, status: string) =>
+    outcome({ time: at(seconds), action: "off", status, operation: asks(call) });
+  const results = (...records: object[]) => joined(...records).map(({ result, lines }) => [result, lines]);
+  // The alert of the failed one runs when the next fence has begun, or that one's line comes from another node.
+  const both = [
+    ["failed", 0],
+    ["succeeded", 1],
+  ];
+  const [late, next] = [ended(883, 4, "failed"), [recorded(926, 3), ended(926, 6, "succeeded")] as const];
+  expect(results(next[0], late, next[1]).toSorted()).toEqual(both);
+  expect(results(ended(883, 1, "failed"), recorded(926, 3), next[1])).toEqual(both);
+  expect(results(recorded(883, 0), record({ time: at(9), recorder: "compute-node-3", operation: asks(926) }))).toEqual([
+    ["unknown", 1],
+    ["unknown", 1],
+  ]);
+  // A merged request names another program: it is the same fence.
+  const merged = { action: "off", client: "pacemaker-controld.9", origin: "rabbit-node-1" };
+  expect(results(next[0], outcome({ time: at(6), action: "off", operation: merged }), next[1])).toEqual([
+    ["succeeded", 1],
+  ]);
+});
+
 it("begins anew with an off that comes after the fence before it has ended, however soon", () => {
   const off = { action: "off", operation: { action: "off" } };
   expect(

@@ -4,29 +4,12 @@ import type { AnalyzedEvent } from "../../src/analyze/event.ts";
 import { joinIncidents } from "../../src/analyze/incidents.ts";
 import { Aggregate, type ReportIncident, type Zone } from "../../src/analyze/report/aggregate.ts";
 import { toReportIncident } from "../../src/analyze/report/from-incident.ts";
+import { incident, START } from "./report-incident.ts";
 
 const UTC: Zone = { name: "UTC", offsetMinutes: () => 0 };
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-const START = Date.UTC(2026, 0, 1);
-
-const incident = (more: Partial<ReportIncident> = {}): ReportIncident => ({
-  timeMs: START,
-  target: "compute-node-1",
-  action: "reboot",
-  result: "succeeded",
-  filesystems: ["shared"],
-  context: "found",
-  recorders: ["rabbit-node-1"],
-  durationMs: undefined,
-  device: undefined,
-  client: undefined,
-  reason: undefined,
-  lineCount: 1,
-  evidence: { file: "/log", line: 1 },
-  ...more,
-});
 
 function numbersOf(incidents: Iterable<ReportIncident>, zone = UTC, rows?: number) {
   const aggregate = new Aggregate(zone, rows);

@@ -5,8 +5,8 @@ import { chartNumbers, renderCharts } from "../../src/analyze/report/charts.ts";
 import { type Provenance, renderPage } from "../../src/analyze/report/page.ts";
 import { encodeTable } from "../../src/analyze/report/table-data.ts";
 import { formatDuration, html, scriptJson, visible } from "../../src/analyze/report/words.ts";
+import { START, incident as usualIncident } from "./report-incident.ts";
 
-const START = Date.UTC(2026, 0, 1);
 const HOSTILE = [
   "</script><script>alert(1)</script>",
   "<img src=x onerror=alert(1)>",
@@ -19,22 +19,8 @@ const HOSTILE = [
   "\ud800lone",
 ];
 
-const incident = (more: Partial<ReportIncident> = {}): ReportIncident => ({
-  timeMs: START,
-  target: "compute-node-1",
-  action: "reboot",
-  result: "succeeded",
-  filesystems: ["shared"],
-  context: "found",
-  recorders: ["rabbit-node-1"],
-  durationMs: 1234,
-  device: "ipmi",
-  client: undefined,
-  reason: undefined,
-  lineCount: 1,
-  evidence: { file: "/var/log/a/x.jsonl", line: 7 },
-  ...more,
-});
+const incident = (more: Partial<ReportIncident> = {}): ReportIncident =>
+  usualIncident({ durationMs: 1234, device: "ipmi", evidence: { file: "/var/log/a/x.jsonl", line: 7 }, ...more });
 
 const PROVENANCE: Provenance = {
   madeLocalMs: START,
@@ -53,7 +39,7 @@ async function pageOf(incidents: Iterable<ReportIncident>, provenance: Partial<P
     ...PROVENANCE,
     ...provenance,
   });
-  return { text: parts.join(""), listed };
+  return { text: Buffer.concat(parts).toString(), listed };
 }
 
 /** What the page's own script reads. */
@@ -185,7 +171,7 @@ describe("the table's data", () => {
       );
     }
     aggregate.add(incident({ timeMs: Number.NaN }));
-    const data = JSON.parse(encodeTable(aggregate.finish().columns, 1_000_000).parts.join(""));
+    const data = JSON.parse(Buffer.concat(encodeTable(aggregate.finish().columns, 1_000_000).parts).toString());
     expect(data.t).toEqual([START / 1000 + 7200, 7139, 0, 60, 1, null]);
     expect(data.o).toEqual([
       [0, 120],
@@ -205,7 +191,7 @@ describe("the table's data", () => {
     for (let index = 0; index < 5_000; index++)
       aggregate.add(incident({ timeMs: START + index * 1000, target: `n${index}` }));
     const { parts, listed } = encodeTable(aggregate.finish().columns, 20_000);
-    const json = parts.join("");
+    const json = Buffer.concat(parts).toString();
     expect(json.length).toBeLessThanOrEqual(20_000);
     expect(json.length).toBeGreaterThan(18_000);
     const data = JSON.parse(json);

@@ -67,7 +67,7 @@ function ask(target: string, { host = realHost, timeoutMs = 5_000, signal, ...op
 }
 
 const askApi = (target: string, api: KubeApi, more: Ask = {}) =>
-  ask(target, { kubeconfig: file(certificateConfig(api.url, pki)), ...more });
+  ask(target, { kubeconfig: file(certificateConfig(api.url, pki)), timeoutMs: 15_000, ...more });
 
 const namesIn = (outcome: ProbeOutcome): readonly string[] =>
   outcome.status === "found"
@@ -508,7 +508,7 @@ describe("where the configuration is looked for", () => {
     const host = fakeHost();
     const startedMs = performance.now();
     const outcome = await ask("compute-node-1", { host });
-    expect(performance.now() - startedMs).toBeLessThan(20);
+    expect(performance.now() - startedMs).toBeLessThan(2_000);
     expect(outcome).toEqual({
       status: "unavailable",
       reason: "no kubeconfig (/etc/kubernetes/admin.conf, /root/.kube/config) and no in-cluster account",

@@ -1,26 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { OpsError } from "../../src/core/errors.ts";
-import type { CommandResult } from "../../src/core/exec.ts";
-import { type Host, realHost } from "../../src/core/host.ts";
 import { runFenceAgent } from "../../src/fence/agent.ts";
 import { ACTIONS, OPTIONS } from "../../src/fence/options.ts";
-
-/** A machine on which no tool is installed and no file but those of /proc can be read. */
-const bareHost: Host = {
-  ...realHost,
-  run: async ([file]): Promise<CommandResult> => ({
-    outcome: "not-started",
-    command: file,
-    exitCode: undefined,
-    spawnError: "ENOENT",
-    stdout: "",
-    stderr: "",
-    elapsedMs: 0,
-  }),
-  readText: (path) => (path.startsWith("/proc/") ? realHost.readText(path) : undefined),
-  listDirectory: () => [],
-};
+import { bareHost } from "./bare-host.ts";
 
 type Answer = { code: number; out: string; err: string };
 

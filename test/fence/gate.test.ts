@@ -1,24 +1,7 @@
 /** The agent's side of the gate when its own child hangs, dies or talks nonsense: the verdict is no, and in time. */
 import { expect, it } from "vitest";
-import type { CommandResult } from "../../src/core/exec.ts";
-import { type Host, realHost } from "../../src/core/host.ts";
 import { runFenceAgent } from "../../src/fence/agent.ts";
-
-/** A machine on which no tool is installed and no file but those of /proc can be read. */
-const bareHost: Host = {
-  ...realHost,
-  run: async ([file]): Promise<CommandResult> => ({
-    outcome: "not-started",
-    command: file,
-    exitCode: undefined,
-    spawnError: "ENOENT",
-    stdout: "",
-    stderr: "",
-    elapsedMs: 0,
-  }),
-  readText: (path) => (path.startsWith("/proc/") ? realHost.readText(path) : undefined),
-  listDirectory: () => [],
-};
+import { bareHost } from "./bare-host.ts";
 
 /** `mailbox` is the script of the child that touches the directories; the writers die at once. */
 async function ask(mailbox: string, lines: readonly string[] = []) {

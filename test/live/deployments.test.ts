@@ -8,7 +8,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { AGENT, type Cluster, cibXml, run, startCluster } from "./cluster.ts";
 import { CLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 import { NAMED, placeAgent, placeTimedAgent, readAgentTimes } from "./timed-agent.ts";
@@ -188,7 +188,9 @@ liveDescribe("the documented deployments, from the installed package, in a real 
       400_000,
     );
 
-    it(`record 25 fences with their true ends (${tool})`, async () => {
+    // Not tried again: the logs are those of all fences.
+    it(`record 25 fences with their true ends (${tool})`, { timeout: 600_000, retry: 0 }, async () => {
+      onTestFinished(cluster.heal, 120_000);
       await cluster.waitHealthy();
       for (const node of cluster.names) await expectClean(node);
       const dc = await cluster.readDc();
@@ -210,16 +212,22 @@ liveDescribe("the documented deployments, from the installed package, in a real 
         recorded,
         clients: clients.map((client) => client.replace(/@.*/, "")).sort(),
       }));
-      expect(told).toEqual(
-        asked.map(({ kind, ends, clients }) => ({ ends, recorded: KINDS[kind].calls.length > 0, clients })),
-      );
+      // An alert may run late, so that a fence nobody recorded seems to begin after the next one.
+      const byClient = (a: { clients: string[] }, b: { clients: string[] }) =>
+        a.clients.join().localeCompare(b.clients.join(), "en", { numeric: true });
+      const expected = asked.map(({ kind, ends, clients }) => ({
+        ends,
+        recorded: KINDS[kind].calls.length > 0,
+        clients,
+      }));
+      expect(told.sort(byClient)).toEqual(expected.sort(byClient));
       // And what the recorder was called for is in its log, no more and no less.
       expect(cluster.allEvents().map(({ action, status }) => `${action} ${status}`)).toEqual(
         asked.flatMap(({ kind }) => KINDS[kind].calls).map((action) => `${action} initiated`),
       );
       await cluster.heal();
       for (const node of cluster.names) await expectClean(node);
-    }, 600_000);
+    });
 
     it(`are taken away by the page's commands, after ${tool} has set them up`, async () => {
       await type("pcs-remove");

@@ -15,7 +15,9 @@ export function liveDescribe(name: string, needs: readonly Need[], body: () => v
   } else if (inCi()) {
     describe(name, () => {
       it("has what it needs on this machine", () => {
-        throw new Error(`missing: ${missing.join(", ")} (CI may not skip; try: bun test/install-packages.ts)`);
+        throw new Error(
+          `missing: ${missing.join(", ")} (CI may not skip; try: packaging/bun test/install-packages.ts)`,
+        );
       });
     });
   } else {

@@ -8,7 +8,8 @@ import { expectWhole } from "./event-checks.ts";
 import { Lab, linesOf, waitFor } from "./lab.ts";
 
 liveDescribe("64 agents at once", ["root", "namespaces", "overlayfs", "nsenter", "executable"], () => {
-  it("leave 1,280 whole and different events in 20 rounds", async () => {
+  // A slow machine takes minutes, and would take them again.
+  it("leave 1,280 whole and different events in 20 rounds", { timeout: 900_000, retry: 0 }, async () => {
     const lab = await Lab.open({ logDir: "disk" });
     const env = { GFS2_DISCOVERY_ENABLED: "false" };
     const failures: string[] = [];
@@ -34,5 +35,5 @@ liveDescribe("64 agents at once", ["root", "namespaces", "overlayfs", "nsenter",
     expect(linesOf(lab.read(`${lab.logDir}/fence-events-readable.log`))).toHaveLength(1280);
     // Whoever's writer took longer than a second had its intent on disk and left it to finish: SPEC 3, "then exits 0".
     expect({ number: failures.length, first: failures[0] }).toEqual({ number: 0, first: undefined });
-  }, 280_000);
+  });
 });

@@ -50,7 +50,7 @@ export const report: AnalyzeCommand = {
   },
 };
 
-async function* inOrder(parts: readonly string[]): AsyncGenerator<string> {
+async function* inOrder(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* parts;
 }
 
@@ -76,7 +76,7 @@ async function makePage(context: ProgramContext, logs: Logs, { filters }: Analyz
     },
   });
   const { incidents, lines, results, contexts } = numbers;
-  const bytes = parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0);
+  const bytes = parts.reduce((sum, part) => sum + part.length, 0);
   return { parts, incidents, listed, lines, results, contexts, bytes };
 }
 

@@ -37,8 +37,8 @@ export type Provenance = {
   badLines: { count: number; examples: readonly { file: string; line: number; reason: string }[] };
 };
 
-/** The file's text is the parts one after another. */
-export type Page = { parts: readonly string[]; listed: number };
+/** The file is the parts one after another. */
+export type Page = { parts: readonly Uint8Array[]; listed: number };
 
 export const MAX_PAGE_BYTES = 2_900_000;
 const NODE_ROWS = 12;
@@ -69,13 +69,16 @@ export function renderPage(all: ReportNumbers, pictures: Pictures, provenance: P
   const files = all.columns.files.map((file) => file.slice(directory.length));
   const numbers = { ...all, directory, columns: { ...all.columns, files } };
   // Apart, because a text of 3 MB that is joined once more is two.
-  const around = (listed: number) => pageText(numbers, pictures, provenance, listed).split(DATA_PLACE);
-  const rest = around(0).reduce((bytes, part) => bytes + Buffer.byteLength(part), 0);
+  const around = (listed: number) =>
+    pageText(numbers, pictures, provenance, listed)
+      .split(DATA_PLACE)
+      .map((part) => Buffer.from(part));
+  const rest = around(0).reduce((bytes, part) => bytes + part.length, 0);
   Bun.gc(true); // a page's text is in memory several times by now, and so is its data after the next step
   const { parts: json, listed } = encodeTable(numbers.columns, MAX_PAGE_BYTES - rest - 1_000);
   Bun.gc(true);
-  const [head = "", tail = ""] = around(listed);
-  return { parts: tail === "" ? [head] : [head, ...json, tail], listed };
+  const [head = Buffer.of(), tail] = around(listed);
+  return { parts: tail === undefined ? [head] : [head, ...json, tail], listed };
 }
 
 /** Stands where the data goes; no text of the page can hold a raw control character. */

@@ -12,12 +12,14 @@
 import { type IncidentColumns, NO_TIME } from "./aggregate.ts";
 import { scriptJson } from "./words.ts";
 
-/** The JSON text is the parts one after another: in one piece it would be there twice. */
-export type TableData = { parts: readonly string[]; listed: number };
+/** The JSON text is the parts one after another, in bytes: as one text, or still to be encoded, it would be there twice. */
+export type TableData = { parts: readonly Uint8Array[]; listed: number };
+
+const TEXTS_AT_ONCE = 500;
 
 /** The texts in use, in order of first use. */
 class Used {
-  readonly parts: string[] = [];
+  readonly #texts: string[] = [];
   readonly #indices = new Map<number, number>();
   readonly #textOf: (index: number) => string | undefined;
   constructor(textOf: (index: number) => string | undefined) {
@@ -32,9 +34,15 @@ class Used {
     if (known !== undefined) return known;
     const text = this.#textOf(index);
     if (text === undefined) return -1;
-    this.#indices.set(index, this.parts.length);
+    this.#indices.set(index, this.#texts.length);
     this.addedBytes = Buffer.byteLength(text) + 1;
-    return this.parts.push(text) - 1;
+    return this.#texts.push(text) - 1;
+  }
+  /** A comma between them. */
+  *parts(): Generator<Uint8Array> {
+    for (let from = 0; from < this.#texts.length; from += TEXTS_AT_ONCE) {
+      yield Buffer.from(`${from > 0 ? "," : ""}${this.#texts.slice(from, from + TEXTS_AT_ONCE).join(",")}`);
+    }
   }
 }
 
@@ -45,49 +53,63 @@ const named =
     return name === undefined ? undefined : scriptJson(name);
   };
 
-/** Numbers as text, a comma between them, digit by digit into one growing buffer: strings would cost thirty times as much. */
-class Column {
-  #bytes: Buffer;
-  #length = 0;
-  #mark = 0;
-  readonly #digits = new Uint8Array(20);
+const CHUNK_BYTES = 64 * 1024;
 
-  /** Growing leaves the old buffers behind, so it begins with what most columns need. */
-  constructor(rows: number) {
-    this.#bytes = Buffer.allocUnsafeSlow(1_000 + rows * 4);
-  }
+/** Numbers as text, a comma between them, digit by digit into chunks: strings would cost thirty times as much. */
+class Column {
+  readonly #chunks: Buffer[] = [];
+  #bytes: Buffer = Buffer.of();
+  #length = 0;
+  #total = 0;
+  #markChunks = 0;
+  #markLength = 0;
+  readonly #digits = new Uint8Array(20);
 
   /** A whole number; undefined is written as null. Returns the bytes that it took. */
   push(value: number | undefined): number {
-    const before = this.#length;
-    this.#room(24);
-    if (before > 0) this.#bytes[this.#length++] = 0x2c;
+    const before = this.#begin(24);
+    if (this.#total > 0) this.#bytes[this.#length++] = 0x2c;
     if (value === undefined) this.#length += this.#bytes.write("null", this.#length, "latin1");
     else this.#number(value);
-    return this.#length - before;
+    return this.#end(before);
   }
 
   /** `[row,value]` */
   pushPair(row: number, value: number): number {
-    const before = this.#length;
-    this.#room(60);
-    this.#length += this.#bytes.write(before > 0 ? ",[" : "[", this.#length, "latin1");
+    const before = this.#begin(60);
+    this.#length += this.#bytes.write(this.#total > 0 ? ",[" : "[", this.#length, "latin1");
     this.#number(row);
     this.#bytes[this.#length++] = 0x2c;
     this.#number(value);
     this.#bytes[this.#length++] = 0x5d;
-    return this.#length - before;
+    return this.#end(before);
   }
 
   mark(): void {
-    this.#mark = this.#length;
+    this.#markChunks = this.#chunks.length;
+    this.#markLength = this.#length;
   }
-  /** Forgets what was pushed since. */
+  /** Forgets what was pushed since; nothing can be pushed any more. */
   backToMark(): void {
-    this.#length = this.#mark;
+    this.#bytes = this.#chunks[this.#markChunks] ?? this.#bytes;
+    this.#chunks.length = this.#markChunks;
+    this.#length = this.#markLength;
   }
-  text(): string {
-    return this.#bytes.toString("latin1", 0, this.#length);
+  parts(): Uint8Array[] {
+    return [...this.#chunks, this.#bytes.subarray(0, this.#length)];
+  }
+
+  #begin(bytes: number): number {
+    if (this.#length + bytes > this.#bytes.length) {
+      if (this.#length > 0) this.#chunks.push(this.#bytes.subarray(0, this.#length));
+      this.#bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+      this.#length = 0;
+    }
+    return this.#length;
+  }
+  #end(before: number): number {
+    this.#total += this.#length - before;
+    return this.#length - before;
   }
 
   #number(value: number): void {
@@ -101,11 +123,6 @@ class Column {
     } while (rest > 0);
     while (count > 0) this.#bytes[this.#length++] = this.#digits[--count] ?? 0x30;
   }
-
-  #room(bytes: number): void {
-    if (this.#length + bytes <= this.#bytes.length) return;
-    this.#bytes = Buffer.concat([this.#bytes], this.#bytes.length * 2);
-  }
 }
 const COLUMNS = ["t", "o", "n", "k", "d", "c", "f", "l"] as const;
 
@@ -115,15 +132,16 @@ export function encodeTable(columns: IncidentColumns, maxBytes: number): TableDa
   const files = new Used(named(columns.files));
   const rows = columns.timesMs.length;
   const out = {
-    t: new Column(rows),
-    o: new Column(0),
-    n: new Column(rows),
-    k: new Column(rows),
-    d: new Column(rows),
-    c: new Column(rows),
-    f: new Column(rows),
-    l: new Column(rows),
+    t: new Column(),
+    o: new Column(),
+    n: new Column(),
+    k: new Column(),
+    d: new Column(),
+    c: new Column(),
+    f: new Column(),
+    l: new Column(),
   } satisfies Record<(typeof COLUMNS)[number], Column>;
+  const all = Object.values(out); // by index below: an iterator a row would be 5 MB of garbage
   let left = maxBytes - 200; // keys and brackets
   let seconds = 0;
   let line = 0;
@@ -131,7 +149,7 @@ export function encodeTable(columns: IncidentColumns, maxBytes: number): TableDa
   let listed = 0;
   for (let row = 0; row < rows; row += 1) {
     const timeMs = columns.timesMs[row] ?? NO_TIME;
-    for (const key of COLUMNS) out[key].mark();
+    for (let column = 0; column < all.length; column += 1) all[column]?.mark();
     const node = nodes.use(columns.node[row] ?? -1);
     const kind = kinds.use(columns.kind[row] ?? -1);
     const file = files.use(columns.file[row] ?? -1);
@@ -151,7 +169,7 @@ export function encodeTable(columns: IncidentColumns, maxBytes: number): TableDa
       out.f.push(file) +
       out.l.push(thisLine - line);
     if (left < 0) {
-      for (const key of COLUMNS) out[key].backToMark();
+      for (const column of all) column.backToMark();
       break;
     }
     if (timeMs !== NO_TIME) seconds = thisSecond;
@@ -159,11 +177,17 @@ export function encodeTable(columns: IncidentColumns, maxBytes: number): TableDa
     offset = thisOffset;
     listed++;
   }
+  const list = (name: string, parts: Iterable<Uint8Array>) => [Buffer.from(`"${name}":[`), ...parts, Buffer.from("]")];
+  const comma = Buffer.from(",");
   const parts = [
-    `{"nodes":[${nodes.parts.join(",")}],"kinds":[`,
-    kinds.parts.join(","),
-    `],"files":[${files.parts.join(",")}]`,
+    Buffer.from("{"),
+    ...list("nodes", nodes.parts()),
+    comma,
+    ...list("kinds", kinds.parts()),
+    comma,
+    ...list("files", files.parts()),
+    ...COLUMNS.flatMap((key) => [comma, ...list(key, out[key].parts())]),
+    Buffer.from("}"),
   ];
-  for (const key of COLUMNS) parts.push(`,"${key}":[`, out[key].text(), "]");
-  return { parts: [...parts, "}"], listed };
+  return { parts, listed };
 }
