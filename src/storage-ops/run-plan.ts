@@ -6,37 +6,13 @@
  *         the kind of the step that failed before anything was.
  */
 import { OpsError } from "../core/errors.ts";
-import type { Host } from "../core/host.ts";
 import { continueJournal, createJournal, type Journal, type JournalEntry } from "../core/journal.ts";
-import {
-  type ApplyOptions,
-  applyPlan,
-  irreversibleStep,
-  type Plan,
-  type StepKinds,
-  type StepReport,
-  undoPlan,
-} from "../core/plan.ts";
+import { type ApplyOptions, applyPlan, irreversibleStep, type Plan, type StepReport, undoPlan } from "../core/plan.ts";
 import type { ProgramContext } from "../core/program.ts";
 import { escapeControl } from "../core/text.ts";
-import { type Place, withClusterLock } from "./cluster-lock.ts";
+import { withClusterLock } from "./cluster-lock.ts";
 import type { OperationLog } from "./operation-log.ts";
-
-/** Which kinds an operation's steps are of: for a journal that a fresh process goes on with. */
-export async function kindsOf(operation: string): Promise<StepKinds> {
-  if (operation.startsWith("gluster.")) return (await import("./gluster/kinds.ts")).GLUSTER_KINDS;
-  throw new OpsError("unsupported", `journal: unknown operation ${escapeControl(operation)}`, {
-    hint: "use the version that wrote it",
-  });
-}
-
-/** Where an operation is locked: every node that could change the same thing, in an order that all of them agree on. */
-async function placesOf(plan: Plan, host: Host): Promise<Place[]> {
-  if (!plan.operation.startsWith("gluster.")) return [{ name: "localhost", isLocal: true }];
-  const { readPeers } = await import("./gluster/state.ts");
-  const peers = (await readPeers(host)).sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
-  return peers.map(({ hostnames: [name = ""], isLocal }) => ({ name, isLocal }));
-}
+import { operationsOf } from "./operations.ts";
 
 export function requireRoot(called: string): void {
   if (process.getuid?.() !== 0) throw new OpsError("privilege", `${called}: not root`, { hint: `sudo ${called}` });
@@ -69,7 +45,7 @@ export async function undoEntry(told: Told, entry: JournalEntry): Promise<StepRe
 }
 
 async function locked<T>({ context }: Told, journal: string, plan: Plan, work: () => Promise<T>): Promise<T> {
-  const places = await placesOf(plan, context.host);
+  const places = await (await operationsOf(plan)).placesOf(plan, context.host);
   return withClusterLock(context, { object: plan.object, journal, places }, work);
 }
 
@@ -96,7 +72,7 @@ async function drive(
   try {
     await tell(`ℹ Journal: ${journal.id}`);
     const reports = await work(plan, {
-      kinds: await kindsOf(plan.operation),
+      kinds: (await operationsOf(plan)).kinds,
       host: context.host,
       journal,
       signal: stop.signal,

@@ -32,13 +32,19 @@ export const HEALTH_EXITS = { up: 0, degraded: 1, partial: 107, down: 107, unkno
 >;
 const WORST: readonly VolumeState[] = ["down", "partial", "unknown", "degraded", "up"];
 
+/** Commands with a module of their own. */
+const COMMANDS: Readonly<Record<string, { describe: string; run: Run }>> = {};
+type Run = (context: ProgramContext, words: readonly string[], called: string) => Promise<number>;
+
 export async function runGluster(context: ProgramContext, words: readonly string[], called: string): Promise<number> {
   const [first = "", ...rest] = words;
+  if (Object.hasOwn(COMMANDS, first)) return (COMMANDS[first] as { run: Run }).run(context, rest, `${called} ${first}`);
   if (!Object.hasOwn(VERBS, first)) {
     const parser = createParser(context, called).usage(
       "Usage: $0 <command> [options]\n\nWhat GlusterFS says of itself, judged. Changes nothing.",
     );
     for (const [verb, describe] of Object.entries(VERBS)) parser.command(verb, describe);
+    for (const [command, { describe }] of Object.entries(COMMANDS)) parser.command(command, describe);
     parser.example("$0 health", "is every volume whole?").strict();
     const args = await parser.parse([...words]);
     if (!args.help) throw new OpsError("usage", `${called}: which command?`, { hint: `${called} --help` });

@@ -1,33 +1,38 @@
 /**
- * `fencepost node add|remove --service glusterfs --ip IP`: words → state → plan → (dry run) → steps, journaled.
+ * `fencepost node add|remove --service NAME --ip IP`: words → the service's plan → (dry run) → steps, journaled.
  * Output: the lines these commands have always printed, and a log file; --json: one object.
  * Errors: OpsError usage, unsafe (107: with every reason), privilege; those of the steps.
  */
 import type { Options } from "yargs";
 import { OpsError } from "../../core/errors.ts";
-import { JOURNAL_DIRECTORY, newJournalId } from "../../core/journal.ts";
+import { newJournalId } from "../../core/journal.ts";
 import type { Plan } from "../../core/plan.ts";
 import type { ProgramContext } from "../../core/program.ts";
 import { isHostWord } from "../../core/ssh.ts";
 import { escapeControl } from "../../core/text.ts";
 import { createParser } from "../../core/words.ts";
-import { GROW, type Grow, planAdd, planRemove } from "../gluster/plan.ts";
-import { checkBrickPath, readSite } from "../gluster/site.ts";
-import { checkVolumeName, readPool, type Volume } from "../gluster/state.ts";
 import { openOperationLog } from "../operation-log.ts";
 import { planRecord, renderPlan, reportRecord } from "../render.ts";
 import { requireRoot, runNewPlan } from "../run-plan.ts";
+import { type Instructions, isInstructions, type NodeService } from "./service.ts";
+
+const SERVICES = {
+  glusterfs: async () => (await import("../gluster/node.ts")).GLUSTERFS,
+} as const satisfies Record<string, () => Promise<NodeService>>;
+type ServiceName = keyof typeof SERVICES;
+const SERVICE_NAMES = Object.keys(SERVICES) as ServiceName[];
 
 const VERBS = {
-  add: "brings a node into the pool and a brick of it into a volume, and waits until the data is there",
-  remove: "takes a node's bricks out of their volumes, once nothing needs them, and the node out of the pool",
+  add: "brings a node into a storage service, and waits until it has its part",
+  remove: "takes a node out of a storage service, once nothing needs it",
 } as const;
 type Verb = keyof typeof VERBS;
+const LOGS = { add: "/var/log/cluster_node_add.log", remove: "/var/log/cluster_node_remove.log" } as const;
 
 const SHARED = {
-  service: { describe: "what runs on the node", choices: ["glusterfs"] as const, demandOption: true },
+  service: { describe: "what runs on the node", choices: SERVICE_NAMES, demandOption: true },
   ip: {
-    describe: "the node, as the pool names it; several times for several nodes at once",
+    describe: "the node, as the service names it; several times for several nodes at once",
     type: "string",
     array: true,
     demandOption: true,
@@ -35,25 +40,6 @@ const SHARED = {
   },
   "dry-run": { describe: "show exactly what would be run; change nothing", type: "boolean" },
   json: { describe: "one JSON object", type: "boolean" },
-} as const satisfies Record<string, Options>;
-
-const ADD = {
-  ...SHARED,
-  volume: { describe: "the volume, where there are several", type: "string", requiresArg: true },
-  brick: {
-    describe: "the brick's path on the node, where the volume's bricks have not all the same",
-    type: "string",
-    requiresArg: true,
-  },
-  as: {
-    describe:
-      "one more copy, more room, or an arbiter (default: a copy where the volume is one replica set, else room)",
-    choices: GROW,
-  },
-} as const satisfies Record<string, Options>;
-
-const REMOVE = {
-  ...SHARED,
   yes: { describe: "do not ask on a terminal", type: "boolean" },
 } as const satisfies Record<string, Options>;
 
@@ -62,78 +48,56 @@ const EXITS = `Exit: 0 done · 107 refused: it could lose data or could not be c
 
 export async function runNode(context: ProgramContext, words: readonly string[], called: string): Promise<number> {
   const [first = "", ...rest] = words;
-  if (first === "add") return runAdd(context, rest, `${called} add`);
-  if (first === "remove") return runRemove(context, rest, `${called} remove`);
+  if (Object.hasOwn(VERBS, first)) return runVerb(context, rest, first as Verb, `${called} ${first}`);
   const parser = createParser(context, called).usage("Usage: $0 <command> [options]\n\nNodes of a storage service.");
   for (const verb of Object.keys(VERBS) as Verb[]) parser.command(verb, VERBS[verb]);
-  parser
-    .example("$0 add --service glusterfs --ip s5 --dry-run", "what it would do")
-
-    .strict();
+  parser.example("$0 add --service glusterfs --ip s5 --dry-run", "what it would do").strict();
   const args = await parser.parse([...words]);
   if (!args.help) throw new OpsError("usage", `${called}: add or remove?`, { hint: `${called} --help` });
   await context.out(`${await parser.getHelp()}\n`);
   return 0;
 }
 
-async function runAdd(context: ProgramContext, words: readonly string[], called: string): Promise<number> {
-  const parser = createParser(context, called)
-    .usage(`Usage: $0 --service glusterfs --ip IP [options]\n\n${VERBS.add}.`)
-    .options(ADD)
-    .example("$0 --service glusterfs --ip 192.168.1.105", "one more copy of the only volume")
-    .example("$0 --service glusterfs --ip s5 --dry-run", "exactly what would be run")
-    .example("$0 --service glusterfs --ip s5 --as arbiter", "an arbiter for a replica 2 volume")
-    .epilog(EXITS)
-    .strict();
-  if (words.some((word) => word === "--help" || word === "-h")) {
-    await context.out(`${await parser.getHelp()}\n`);
-    return 0;
-  }
-  const args = await parser.parse([...words]);
-  const hosts = hostsIn(args.ip, args._, called);
-  if (!args["dry-run"]) requireRoot(called);
-  const { host } = context;
-  const wanted = args.volume === undefined ? undefined : checkVolumeName(args.volume);
-  const pool = await readPool(host, ({ name }) => wanted === undefined || name === wanted);
-  const volume = volumeFor(pool.volumes, wanted, called);
-  const path = checkBrickPath(args.brick ?? commonPath(volume, called));
-  const sites = await Promise.all(hosts.map((one) => readSite(host, one, path)));
-  const id = newJournalId(host, "node-add");
-  const grow = args.as as Grow | undefined;
-  const plan = planAdd(pool, { volume, sites, ...(grow ? { grow } : {}), backupFile: backupFile(id) });
-  return carryOut(context, plan, id, {
-    dryRun: args["dry-run"] === true,
-    json: args.json === true,
-    log: "/var/log/cluster_node_add.log",
-  });
+/** Each service has options of its own, so its name is looked for before the words are parsed. */
+function serviceIn(words: readonly string[]): ServiceName | undefined {
+  const at = words.indexOf("--service");
+  const name = at >= 0 ? words[at + 1] : words.find((word) => word.startsWith("--service="))?.slice(10);
+  return SERVICE_NAMES.find((one) => one === name);
 }
 
-async function runRemove(context: ProgramContext, words: readonly string[], called: string): Promise<number> {
-  const parser = createParser(context, called)
-    .usage(`Usage: $0 --service glusterfs --ip IP [options]\n\n${VERBS.remove}.`)
-    .options(REMOVE)
-    .example("$0 --service glusterfs --ip s5 --dry-run", "or why it will not")
-    .example("$0 --service glusterfs --ip 192.168.1.105", "one copy less, and the node out of the pool")
-    .epilog(EXITS)
-    .strict();
+async function runVerb(context: ProgramContext, words: readonly string[], verb: Verb, called: string) {
+  const named = serviceIn(words);
+  const names = named ? [named] : SERVICE_NAMES;
+  const parser = createParser(context, called).usage(
+    `Usage: $0 --service ${named ?? "NAME"} --ip IP [options]\n\n${VERBS[verb]}.`,
+  );
+  parser.options(SHARED);
+  for (const name of names) {
+    const { describe, options, examples } = (await SERVICES[name]())[verb];
+    if (named) parser.usage(`Usage: $0 --service ${name} --ip IP [options]\n\n${describe}.`);
+    parser.options(options).group(Object.keys(options), `${name}:`);
+    for (const [example, what] of examples) parser.example(`$0 --service ${name} ${example}`, what);
+  }
+  parser.example(`$0 --service ${named ?? "glusterfs"} --ip s5 --dry-run`, "exactly what would be run");
+  parser.epilog(EXITS).strict();
   if (words.some((word) => word === "--help" || word === "-h")) {
     await context.out(`${await parser.getHelp()}\n`);
     return 0;
   }
   const args = await parser.parse([...words]);
-  const hosts = hostsIn(args.ip, args._, called);
+  const hosts = hostsIn([args.ip].flat() as string[], args._, called);
   const dryRun = args["dry-run"] === true;
   if (!dryRun) requireRoot(called);
-  const pool = await readPool(context.host);
-  const id = newJournalId(context.host, "node-remove");
-  const plan = planRemove(pool, { hosts, backupFile: backupFile(id) });
-  if (!dryRun && context.terminal.isTerminal && !args.yes && !(await isConfirmed(context, plan))) {
-    throw new OpsError("usage", `${called}: not confirmed: nothing was changed`, { hint: `${called} --dry-run` });
+  const service = (await SERVICES[args.service as ServiceName]())[verb];
+  const id = newJournalId(context.host, `node-${verb}`);
+  const plan = await service.plan({ context, hosts, args, id, called });
+  if (isInstructions(plan)) return instruct(context, plan, args.json === true);
+  if (!dryRun && service.question && context.terminal.isTerminal && !args.yes) {
+    if (!(await isConfirmed(context, plan, service.question(plan))))
+      throw new OpsError("usage", `${called}: not confirmed: nothing was changed`, { hint: `${called} --dry-run` });
   }
-  return carryOut(context, plan, id, { dryRun, json: args.json === true, log: "/var/log/cluster_node_remove.log" });
+  return carryOut(context, plan, id, { dryRun, json: args.json === true, log: LOGS[verb] });
 }
-
-const backupFile = (id: string): string => `${JOURNAL_DIRECTORY}/${id}.glusterd.tar.gz`;
 
 function hostsIn(ip: readonly string[], extra: readonly unknown[], called: string): string[] {
   const usage = (why: string): never => {
@@ -146,40 +110,14 @@ function hostsIn(ip: readonly string[], extra: readonly unknown[], called: strin
   return [...ip];
 }
 
-function volumeFor(volumes: readonly Volume[], wanted: string | undefined, called: string): Volume {
-  const names = volumes.map(({ name }) => name).join(", ") || "none";
-  const found =
-    wanted === undefined
-      ? volumes.length === 1
-        ? volumes[0]
-        : undefined
-      : volumes.find(({ name }) => name === wanted);
-  if (found) return found;
-  const why = wanted === undefined ? "which volume?" : `no volume ${wanted};`;
-  throw new OpsError("usage", `${called}: ${why} there are: ${names}`, { hint: `${called} --volume NAME` });
+async function instruct({ out }: ProgramContext, { title, lines }: Instructions, json: boolean): Promise<number> {
+  await out(json ? `${JSON.stringify({ instructions: title, lines })}\n` : `${[title, ...lines].join("\n")}\n`);
+  return 0;
 }
 
-function commonPath({ name, bricks }: Volume, called: string): string {
-  const paths = [...new Set(bricks.map(({ path }) => path))];
-  if (paths.length === 1 && paths[0] !== undefined) return paths[0];
-  throw new OpsError(
-    "usage",
-    `${called}: the bricks of volume ${name} have several paths: ${paths.slice(0, 4).join(", ")}`,
-    {
-      hint: `${called} --brick PATH`,
-    },
-  );
-}
-
-/** What the source's command asked; ours takes the bricks out itself, so it is asked about what is going to happen. */
-async function isConfirmed({ out, stdin }: ProgramContext, plan: Plan): Promise<boolean> {
-  const takesBricks = plan.steps.some(({ kind }) => kind.startsWith("remove-brick"));
+async function isConfirmed({ out, stdin }: ProgramContext, plan: Plan, question: string): Promise<boolean> {
   await out(renderPlan(plan));
-  await out(
-    takesBricks
-      ? "⚠ The bricks above are removed from their volumes first. Go on? (yes/no): "
-      : "Have you removed all bricks from this node? (yes/no): ",
-  );
+  await out(`${question} (yes/no): `);
   let answer = "";
   for await (const chunk of stdin()) {
     answer += Buffer.from(chunk).toString("utf8");

@@ -1,0 +1,28 @@
+/**
+ * Who knows the steps of an operation, by the first word of its name (`gluster.node-add`): what a fresh process needs to go
+ * on with a journal. Each service is loaded only when it is used.
+ * Errors: OpsError unsupported for an operation that this version does not know.
+ */
+import { OpsError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
+import type { Plan, StepKinds } from "../core/plan.ts";
+import { escapeControl } from "../core/text.ts";
+import type { Place } from "./cluster-lock.ts";
+
+export type Operations = {
+  kinds: StepKinds;
+  /** Where it is locked: every node that could change the same thing, in an order that all of them agree on. */
+  placesOf: (plan: Plan, host: Host) => Promise<Place[]>;
+};
+
+const SERVICES: Readonly<Record<string, () => Promise<Operations>>> = {
+  gluster: async () => (await import("./gluster/operations.ts")).GLUSTER_OPERATIONS,
+};
+
+export async function operationsOf({ operation }: Plan): Promise<Operations> {
+  const service = operation.slice(0, operation.indexOf("."));
+  if (Object.hasOwn(SERVICES, service)) return (SERVICES[service] as () => Promise<Operations>)();
+  throw new OpsError("unsupported", `journal: unknown operation ${escapeControl(operation)}`, {
+    hint: "use the version that wrote it",
+  });
+}
