@@ -2,8 +2,9 @@
  * unit: pure code, in parallel. program (the built executable), packaging (the packages in empty roots) and live (real
  * clusters) measure time and start many processes: on a machine with two cores they run after it, one file at a time,
  * never beside each other.
- * program and live are tried again when they fail: the programs under test have limits of their own, of a second and less, and a
- * machine that stalls for longer (CI's does) makes them do what they do on a dying node. A defect fails each time.
+ * program and live are tried again when they fail: the programs under test have limits of their own, of a second and
+ * less, and a machine that stalls for longer (CI's does) makes them do what they do on a dying node. A defect fails each
+ * time.
  */
 import { defineConfig } from "vitest/config";
 

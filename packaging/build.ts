@@ -12,5 +12,8 @@ const { values } = parseArgs({
   },
 });
 const arch = ARCHES.find((known) => known === values.arch);
-if (!arch) throw new Error(`--arch ${values.arch}: not one of ${ARCHES.join(", ")}`);
+if (!arch) {
+  process.stderr.write(`build: --arch ${values.arch}: not one of ${ARCHES.join(", ")}; try: --arch ${ARCHES[0]}\n`);
+  process.exit(64);
+}
 buildExecutable(arch, values.outfile);

@@ -160,10 +160,10 @@ export function incidentJoiner(): IncidentJoiner {
     const { startedMs, completedMs = event.timeMs, action = event.action } = operationOf(event);
     const fits = (entry: Open): boolean =>
       entry.outcomes.length === 0 &&
-      !isNextCall(entry, event) &&
       entry.startedMs <= completedMs + TOLERANCE_MS &&
       entry.startedMs >= (startedMs ?? completedMs - LONGEST_FENCE_MS) - TOLERANCE_MS &&
-      entry.events.every((recorded) => covers(action, recorded.action));
+      entry.events.every((recorded) => covers(action, recorded.action)) &&
+      !isNextCall(entry, event);
     const fitting = entries.filter(fits);
     const into = fitting.at(-1);
     // A line that still waits for its outcome is a fence of its own; without one a second client's is a merged request.

@@ -20,6 +20,8 @@ export const PART_WORD = "--part-of-a-search";
 /** Below this one core is done before another has started. */
 const WORTH_A_PROCESS_BYTES = 24 * 1024 * 1024;
 const MOST_PARTS = 4;
+/** What this process has searched when the others have started. */
+const HEAD_START_BYTES = 40 * 1024 * 1024;
 const HELD_BYTES = 8 * 1024 * 1024;
 const PIPE_CHUNK_BYTES = 128 * 1024;
 const PROBE_BYTES = 2 * 1024 * 1024;
@@ -34,8 +36,9 @@ export async function partsOf(path: string, start: number, end: number): Promise
   const count = Math.min(availableParallelism(), MOST_PARTS, Math.floor((end - start) / WORTH_A_PROCESS_BYTES));
   const parts: { start: number; end: number }[] = [];
   let from = start;
+  const ahead = Math.min(HEAD_START_BYTES, (end - start) / 4);
   for (let index = 1; index < count; index += 1) {
-    const near = Math.floor(start + ((end - start) * index) / count);
+    const near = Math.floor(start + ahead + ((end - start - ahead) * index) / count);
     const newline = (await peekFile(path, near, PROBE_BYTES)).indexOf(0x0a);
     const to = near + newline + 1;
     if (newline === -1 || to <= from || to >= end) continue; // in a line that is too long

@@ -33,7 +33,8 @@ export const DEFAULT_THRESHOLDS: Thresholds = {
 
 export type Episode = { fromMs: number; toMs: number; count: number; incidents: string[] };
 export type Flapping = Episode & { node: string };
-export type Storm = Episode & { nodes: string[] };
+/** `nodes` are the first of them. */
+export type Storm = Episode & { nodes: string[]; nodeCount: number };
 export type Mutual = { nodes: readonly [string, string]; fromMs: number; toMs: number; incidents: readonly string[] };
 export type Slow = { device: string; count: number; of: number; worstMs: number; worst: string };
 export type Failing = { device: string; failed: number; of: number; lastMs: number; lastReason: string | undefined };
@@ -57,6 +58,8 @@ export type Patterns = {
 
 /** An episode names its first incidents; the count says how many there were. */
 const NAMED = 10;
+/** So does a storm its first nodes: a log of ten million events has storms of a thousand. */
+const NAMED_NODES = 100;
 /** Of each kind the latest so many are kept, and how many there were. */
 const KEPT = 500;
 
@@ -113,12 +116,14 @@ export function patternFinder(thresholds: Thresholds = DEFAULT_THRESHOLDS): Patt
     if (nodes.size < stormNodes) return;
     if (storm && window.some(({ timeMs }) => timeMs <= (storm?.toMs ?? 0))) {
       extend(storm, fence);
-      if (!stormNames.has(fence.node.toLowerCase())) storm.nodes.push(fence.node);
+      if (!stormNames.has(fence.node.toLowerCase()) && storm.nodes.length < NAMED_NODES) storm.nodes.push(fence.node);
       stormNames.add(fence.node.toLowerCase());
+      storm.nodeCount = stormNames.size;
     } else {
       stormNames.clear();
       for (const node of nodes) stormNames.add(node);
-      storm = { ...episodeOf(window), nodes: [...new Set(window.map(({ node }) => node))] };
+      const named = [...new Map(window.map(({ node }) => [node.toLowerCase(), node])).values()].slice(0, NAMED_NODES);
+      storm = { ...episodeOf(window), nodes: named, nodeCount: nodes.size };
       keep("storms", storm);
     }
   };

@@ -159,20 +159,16 @@ export const readStreamBlocks = (chunks: AsyncIterable<Uint8Array>, part: ReadPa
   );
 
 async function* blocksOf(feed: Feed, { start = 0, chunkBytes = CHUNK_BYTES }: ReadPart): AsyncGenerator<Block> {
+  // What is left of a line moves in front of what is read next, which is read only when this has been looked at: the
+  // bytes are then still in the core's cache.
   const room = MAX_LINE_BYTES;
-  // While the caller looks at one, the next is read into the other. What is left of a line moves in front of it.
-  const slots = [Buffer.allocUnsafeSlow(room + chunkBytes), Buffer.allocUnsafeSlow(room + chunkBytes)] as const;
-  let turn = 0;
+  const bytes = Buffer.allocUnsafeSlow(room + chunkBytes);
   let carried = 0;
   let offset = start; // in the file, of the first carried byte
   let skipped = 0; // bytes of a line that is too long
-  let reading = feed.next(slots[0], room, chunkBytes);
-  reading.catch(() => undefined); // awaited below; without this a caller that stops early leaves it unhandled
   try {
     for (;;) {
-      const count = await reading;
-      const bytes = slots[turn === 0 ? 0 : 1];
-      const other = slots[turn === 0 ? 1 : 0];
+      const count = await feed.next(bytes, room, chunkBytes);
       let from = room - carried;
       const to = room + count;
       if (count === 0) {
@@ -193,24 +189,19 @@ async function* blocksOf(feed: Feed, { start = 0, chunkBytes = CHUNK_BYTES }: Re
       }
       const last = from === to ? -1 : bytes.subarray(from, to).lastIndexOf(NEWLINE);
       const whole = last === -1 ? from : from + last + 1;
+      if (whole > from) {
+        yield { kind: "lines", bytes, from, to: whole, offset };
+        offset += whole - from;
+      }
       carried = to - whole;
       if (skipped === 0 && carried > room) {
         skipped = carried;
         carried = 0;
       } else {
-        bytes.copy(other, room - carried, whole, to);
-      }
-      turn = 1 - turn;
-      reading = feed.next(other, room, chunkBytes);
-      reading.catch(() => undefined);
-      if (whole > from) {
-        const here = offset;
-        offset += whole - from;
-        yield { kind: "lines", bytes, from, to: whole, offset: here };
+        bytes.copyWithin(room - carried, whole, to);
       }
     }
   } finally {
-    await reading.catch(() => undefined); // a read under way still writes into our buffer
     await feed.close();
   }
 }

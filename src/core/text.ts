@@ -21,3 +21,7 @@ export const lastWords = (text: string, limit = 400): string => {
 
 /** 12345 as 12,345. By hand, because toLocaleString takes megabytes and, over a long table, seconds. */
 export const showNumber = (value: number): string => String(value).replace(/\B(?=(?:\d{3})+$)/g, ",");
+
+/** "1 brick", "2,000 bricks". */
+export const counted = (count: number, one: string, many = `${one}s`): string =>
+  `${showNumber(count)} ${count === 1 ? one : many}`;

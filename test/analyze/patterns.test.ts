@@ -36,7 +36,10 @@ it("counts a reboot's off and on as one fence, and neither refused nor failed no
 
 it("finds a storm over several nodes within minutes", () => {
   const { storms } = find(["a", "b", "c", "d"].map((target, index) => record({ time: at(index * 2), target })));
-  expect(storms).toMatchObject([{ nodes: ["a", "b", "c", "d"], count: 4, fromMs: at(0), toMs: at(6) }]);
+  expect(storms).toMatchObject([{ nodes: ["a", "b", "c", "d"], nodeCount: 4, count: 4, fromMs: at(0), toMs: at(6) }]);
+  // Of a big one the first hundred are named.
+  const [big] = find(Array.from({ length: 250 }, (_, node) => record({ time: at(node), target: `n${node}` }))).storms;
+  expect([big?.nodes.length, big?.nodes.at(-1), big?.nodeCount]).toEqual([100, "n99", 250]);
   expect(find(["a", "b", "c"].map((target, index) => record({ time: at(index * 20), target }))).storms).toEqual([]);
 });
 

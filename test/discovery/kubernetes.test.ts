@@ -506,9 +506,15 @@ describe("a kubeconfig with a credential plugin", () => {
 describe("where the configuration is looked for", () => {
   it("makes the source unavailable when there is none, at once and without starting anything", async () => {
     const host = fakeHost();
-    const startedMs = performance.now();
-    const outcome = await ask("compute-node-1", { host });
-    expect(performance.now() - startedMs).toBeLessThan(2_000);
+    const tookMs: number[] = [];
+    let outcome: ProbeOutcome | undefined;
+    for (let turn = 0; turn < 21; turn++) {
+      const startedMs = performance.now();
+      outcome = await ask("compute-node-1", { host });
+      tookMs.push(performance.now() - startedMs);
+    }
+    // The median: a machine that stalls lengthens a few of them, waiting for anything all.
+    expect(tookMs.sort((a, b) => a - b)[10]).toBeLessThan(20);
     expect(outcome).toEqual({
       status: "unavailable",
       reason: "no kubeconfig (/etc/kubernetes/admin.conf, /root/.kube/config) and no in-cluster account",

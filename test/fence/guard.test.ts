@@ -78,12 +78,16 @@ describe("the captured cluster", () => {
     expect(unsafeDeployment(captured("a-healthy"), RECORDER)).toEqual([]);
   });
 
-  it("is over in a moment", () => {
+  it("takes a millisecond or two", () => {
     const cib = captured("b-failed-before-fencing");
     guardVerdict(cib, "compute-node-2", RECORDER);
-    const startedMs = performance.now();
-    for (let turn = 0; turn < 50; turn++) guardVerdict(cib, "compute-node-2", RECORDER);
-    expect((performance.now() - startedMs) / 50).toBeLessThan(500);
+    // The median: a machine that stalls lengthens a few turns, a slow guard every one.
+    const tookMs = Array.from({ length: 51 }, () => {
+      const startedMs = performance.now();
+      guardVerdict(cib, "compute-node-2", RECORDER);
+      return performance.now() - startedMs;
+    }).sort((a, b) => a - b);
+    expect(tookMs[25]).toBeLessThan(25);
   });
 });
 

@@ -8,7 +8,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, expect, it, onTestFailed } from "vitest";
 import { AGENT, type Cluster, cibXml, run, startCluster } from "./cluster.ts";
 import { CLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 import { NAMED, placeAgent, placeTimedAgent, readAgentTimes } from "./timed-agent.ts";
@@ -190,7 +190,7 @@ liveDescribe("the documented deployments, from the installed package, in a real 
 
     // Not tried again: the logs are those of all fences.
     it(`record 25 fences with their true ends (${tool})`, { timeout: 600_000, retry: 0 }, async () => {
-      onTestFinished(cluster.heal, 120_000);
+      onTestFailed(cluster.heal, 120_000);
       await cluster.waitHealthy();
       for (const node of cluster.names) await expectClean(node);
       const dc = await cluster.readDc();
@@ -220,6 +220,9 @@ liveDescribe("the documented deployments, from the installed package, in a real 
         recorded: KINDS[kind].calls.length > 0,
         clients,
       }));
+      // So those that were recorded are in the order they were asked for in, and all are there.
+      const isRecorded = ({ recorded }: { recorded: boolean }) => recorded;
+      expect(told.filter(isRecorded)).toEqual(expected.filter(isRecorded));
       expect(told.sort(byClient)).toEqual(expected.sort(byClient));
       // And what the recorder was called for is in its log, no more and no less.
       expect(cluster.allEvents().map(({ action, status }) => `${action} ${status}`)).toEqual(

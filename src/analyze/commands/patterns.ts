@@ -103,8 +103,9 @@ const patternsRecord = (found: Patterns, thresholds: Thresholds) => ({
     to: isoOf(toMs),
     incidents,
   })),
-  storms: found.storms.map(({ nodes, count, fromMs, toMs, incidents }) => ({
+  storms: found.storms.map(({ nodes, nodeCount, count, fromMs, toMs, incidents }) => ({
     nodes,
+    node_count: nodeCount,
     count,
     from: isoOf(fromMs),
     to: isoOf(toMs),
@@ -141,8 +142,8 @@ const patternsRecord = (found: Patterns, thresholds: Thresholds) => ({
 
 const latest = <T>(list: readonly T[]): T[] => list.slice(-SHOWN).reverse();
 
-const few = (nodes: readonly string[]): string =>
-  nodes.length <= SHOWN ? nodes.join(", ") : `${nodes.slice(0, SHOWN).join(", ")} and ${nodes.length - SHOWN} more`;
+const few = (nodes: readonly string[], all: number): string =>
+  all <= SHOWN ? nodes.join(", ") : `${nodes.slice(0, SHOWN).join(", ")} and ${all - SHOWN} more`;
 
 function renderPatterns(
   found: Patterns,
@@ -169,7 +170,8 @@ function renderPatterns(
     section(
       `Fence storms (${thresholds.stormNodes} nodes within ${formatDuration(thresholds.stormWindowMs)})`,
       latest(found.storms).map(
-        ({ nodes, count, fromMs, toMs }) => `${count} fences of ${few(nodes)}, ${times(fromMs, toMs)}`,
+        ({ nodes, nodeCount, count, fromMs, toMs }) =>
+          `${count} fences of ${few(nodes, nodeCount)}, ${times(fromMs, toMs)}`,
       ),
       "none",
       found.found.storms,

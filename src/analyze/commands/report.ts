@@ -2,7 +2,7 @@
 import { OpsError } from "../../core/errors.ts";
 import { writeAnswer } from "../../core/files.ts";
 import type { ProgramContext } from "../../core/program.ts";
-import { showNumber } from "../../core/text.ts";
+import { counted, showNumber } from "../../core/text.ts";
 import { VERSION } from "../../core/version.ts";
 import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
 import type { Logs } from "../read.ts";
@@ -43,7 +43,7 @@ export const report: AnalyzeCommand = {
     else {
       const { incidents, lines, bytes } = summary;
       await context.out(
-        `${path}: ${showNumber(incidents)} incidents from ${showNumber(lines)} lines, ${showNumber(Math.ceil(bytes / 1024))} KiB\n`,
+        `${path}: ${counted(incidents, "incident")} from ${counted(lines, "line")}, ${showNumber(Math.ceil(bytes / 1024))} KiB\n`,
       );
     }
     return 0;

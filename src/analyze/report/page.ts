@@ -6,7 +6,7 @@
  * Names are hostile data: they go through html() or scriptJson(), without exception.
  */
 import { createHash } from "node:crypto";
-import { showNumber } from "../../core/text.ts";
+import { counted, showNumber } from "../../core/text.ts";
 import {
   type Context,
   type DurationRow,
@@ -139,9 +139,6 @@ const periodOf = ({ firstLocalMs, lastLocalMs }: ReportNumbers): string => {
   return first === last ? first : `${first} to ${last}`;
 };
 
-const plural = (count: number, one: string, many = `${one}s`): string =>
-  `${showNumber(count)} ${count === 1 ? one : many}`;
-
 function nameSome(names: readonly string[], limit: number): string {
   const named = names.slice(0, limit).map((name) => `<code>${html(name)}</code>`);
   const rest = names.length - named.length;
@@ -155,7 +152,7 @@ function renderHeader(numbers: ReportNumbers, { filters }: Provenance): string {
   const nodes = numbers.nodes.length + (numbers.beyond.nodes > 0 ? 1 : 0);
   return `<header>
 <h1>Fence report</h1>
-<p>${html(periodOf(numbers))}. ${plural(numbers.incidents, "incident")} from ${plural(numbers.lines, "recorded line")};
+<p>${html(periodOf(numbers))}. ${counted(numbers.incidents, "incident")} from ${counted(numbers.lines, "recorded line")};
 an incident is one fencing operation, however many recorders and lines tell of it.
 Times are those of <strong>${html(numbers.zoneName)}</strong>.
 ${filters.length === 0 ? "" : `Only what matches ${filters.map((filter) => `<code>${html(filter)}</code>`).join(" ")}.`}</p>
@@ -177,16 +174,16 @@ function renderGaps(numbers: ReportNumbers, { badLines, outcomesRead }: Provenan
   };
   gap(
     results.unknown,
-    `${plural(results.unknown, "incident")} with no recorded outcome: that a fence was asked for is known, how it ended is not.${outcomesRead ? "" : " No file with outcomes (<code>fence-outcomes.jsonl</code>) was there to read."}`,
+    `${counted(results.unknown, "incident")} with no recorded outcome: that a fence was asked for is known, how it ended is not.${outcomesRead ? "" : " No file with outcomes (<code>fence-outcomes.jsonl</code>) was there to read."}`,
   );
   gap(
     contexts.unknown,
-    `${plural(contexts.unknown, "incident")} with unknown GFS2 context: no source could be asked. Unknown is not “none”.`,
+    `${counted(contexts.unknown, "incident")} with unknown GFS2 context: no source could be asked. Unknown is not “none”.`,
   );
-  gap(contexts.disabled, `${plural(contexts.disabled, "incident")} recorded with discovery switched off.`);
+  gap(contexts.disabled, `${counted(contexts.disabled, "incident")} recorded with discovery switched off.`);
   gap(
     badLines.count,
-    `${plural(badLines.count, "line")} that could not be read: ${badLines.examples
+    `${counted(badLines.count, "line")} that could not be read: ${badLines.examples
       .slice(0, NAMED_BAD_LINES)
       .map(({ file, line, reason }) => `<code>${html(file)}:${line}</code> (${html(reason.slice(0, 200))})`)
       .join("; ")}${badLines.count > NAMED_BAD_LINES ? "; …" : "."}`,
@@ -196,10 +193,10 @@ function renderGaps(numbers: ReportNumbers, { badLines, outcomesRead }: Provenan
     `The table lists the newest ${showNumber(listed)} incidents; ${showNumber(incidents - listed)} older ones are in the ` +
       "counts and pictures only. See them with <code>fencepost analyze incidents --until …</code>.",
   );
-  gap(beyond.nodes, `${plural(beyond.nodes, "incident")} on further nodes: there are too many names to list all.`);
+  gap(beyond.nodes, `${counted(beyond.nodes, "incident")} on further nodes: there are too many names to list all.`);
   gap(beyond.filesystems, "There are too many filesystem names to list all.");
   gap(beyond.devices, "There are too many fence devices to list all.");
-  gap(beyond.time, `${plural(beyond.time, "incident")} without a usable time: not in the timeline.`);
+  gap(beyond.time, `${counted(beyond.time, "incident")} without a usable time: not in the timeline.`);
   return gaps.length === 0
     ? ""
     : `<section class="gaps" aria-labelledby="gaps"><h2 id="gaps">What this report does not know</h2>
@@ -299,8 +296,8 @@ ${renderTable("Nodes with the most incidents", nodeColumns, first.map(nodeCells)
 ${
   more.length === 0
     ? ""
-    : `<details><summary>${plural(more.length, "more node")}</summary>${renderTable("Further nodes", nodeColumns, more.map(nodeCells))}
-${beyond > 0 ? `<p>And ${plural(beyond, "node")} with fewer: <code>fencepost analyze nodes</code>.</p>` : ""}</details>`
+    : `<details><summary>${counted(more.length, "more node")}</summary>${renderTable("Further nodes", nodeColumns, more.map(nodeCells))}
+${beyond > 0 ? `<p>And ${counted(beyond, "node")} with fewer: <code>fencepost analyze nodes</code>.</p>` : ""}</details>`
 }`;
 }
 
@@ -367,7 +364,7 @@ function renderDurations({ durations, incidents }: ReportNumbers, picture: Pictu
     ...(count === 0 ? ["", "", ""] : [median, p95, longest].map(formatDuration)),
   ];
   const [all, ...devices] = rows;
-  return `<p>Known for ${showNumber(known)} of ${plural(incidents, "incident")}, from the request to Pacemaker's verdict.
+  return `<p>Known for ${showNumber(known)} of ${counted(incidents, "incident")}, from the request to Pacemaker's verdict.
 ${all ? `Half took up to <strong>${formatDuration(all.median)}</strong>, 95 % up to <strong>${formatDuration(all.p95)}</strong>, the longest ${formatDuration(all.longest)}.` : ""}</p>
 <figure>${renderPicture(picture)}</figure>
 ${renderTable(
@@ -417,7 +414,7 @@ function renderIncidents(numbers: PageNumbers, listed: number): string {
 <input type="hidden" name="node" value="">
 <button type="reset" class="plain">Clear filters</button>
 </form>
-<p class="note"><span id="filter-status" role="status" aria-live="polite">${plural(listed, "incident")} listed.</span>
+<p class="note"><span id="filter-status" role="status" aria-live="polite">${counted(listed, "incident")} listed.</span>
 <button type="button" id="one-node" class="link" hidden>Show all nodes</button></p>
 <table class="cards" role="table">
 <caption>One row an incident. Evidence is the file${directory === "" ? "" : ` (in <code>${html(directory)}</code>)`} and line where its first record stands.</caption>

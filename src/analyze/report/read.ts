@@ -1,5 +1,5 @@
 /** The logs → the report's numbers. Memory: the open incidents, and the tables of aggregate.ts. */
-import { type Logs, leaveGarbage } from "../read.ts";
+import { collectGarbage, type Logs, leaveGarbage } from "../read.ts";
 import { readIncidents } from "../read-incidents.ts";
 import { Aggregate, type ReportNumbers, type Zone } from "./aggregate.ts";
 import { toReportIncident } from "./from-incident.ts";
@@ -16,6 +16,7 @@ export async function readNumbers(logs: Logs, zone: Zone): Promise<ReportNumbers
   for await (const incident of readIncidents(own)) {
     aggregate.add(toReportIncident(incident));
     leaveGarbage(own, GARBAGE_BYTES);
+    collectGarbage(own); // a long storm ends for thousands of incidents at once, without a line being read between
   }
   Bun.gc(true); // the columns are about to be sorted into others
   return aggregate.finish();
