@@ -13,6 +13,7 @@ import { escapeControl } from "../core/text.ts";
 import { withClusterLock } from "./cluster-lock.ts";
 import type { OperationLog } from "./operation-log.ts";
 import { operationsOf } from "./operations.ts";
+import { type StepView, showStep } from "./step-view.ts";
 
 export function requireRoot(called: string): void {
   if (process.getuid?.() !== 0) throw new OpsError("privilege", `${called}: not root`, { hint: `sudo ${called}` });
@@ -63,6 +64,8 @@ async function drive(
     await log?.write(level, text);
   };
   const undoing = work === undoPlan;
+  const isWatched = context.terminal.isTerminal && !toStderr;
+  let view: StepView | undefined;
   const stop = new AbortController();
   const onSignal = () => {
     context.err("stopping after this step; once more ends the program at once");
@@ -79,9 +82,16 @@ async function drive(
       onStart: async (step) => {
         if (undoing) await tell(`ℹ Undo: ${step.title}`);
         else for (const line of step.before ?? [`ℹ ${step.title}`]) await tell(line);
+        if (isWatched) view = await showStep(escapeControl(step.title));
       },
-      onProgress: ({ text }) => tell(`  ${text}`),
+      onProgress: async ({ text }) => {
+        if (!view) return tell(`  ${text}`);
+        view.say(escapeControl(text));
+        await log?.write("INFO", escapeControl(text));
+      },
       onEnd: async (step, report) => {
+        await view?.end(!["failed", "unknown"].includes(report.status));
+        view = undefined;
         if (report.status === "done" || report.status === "already") {
           for (const line of step.after ?? []) await tell(line, "SUCCESS");
         } else if (report.status === "undone" || report.status === "kept")
@@ -92,6 +102,7 @@ async function drive(
     throwUnlessWhole(plan, journal, reports, verb);
     return reports;
   } finally {
+    await view?.end(false);
     process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
     await journal.close();
   }

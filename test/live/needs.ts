@@ -53,6 +53,7 @@ export const REQUIREMENTS = {
   "mkfs.ext4": command("mkfs.ext4", "e2fsprogs"),
   nsenter: command("nsenter", "util-linux"),
   logger: command("logger", "bsdutils"),
+  script: command("script", "bsdutils"),
   openssl: command("openssl", "openssl"),
   rsyslogd: command("rsyslogd", "rsyslog"),
   chromium: command("chromium", "chromium"),
