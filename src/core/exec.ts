@@ -302,16 +302,16 @@ export type Reading = {
 
 /**
  * Starts a command whose output is too big to hold, such as a decompressor: its stdout as it comes, as fast as it is
- * taken. Errors: OpsError missing-tool.
+ * taken. `more` is added to its environment. Errors: OpsError missing-tool.
  */
-export function startReading(argv: Argv): Reading {
+export function startReading(argv: Argv, more: Readonly<Record<string, string>> = {}): Reading {
   let child: Bun.Subprocess<"ignore", "pipe", "pipe">;
   try {
     child = Bun.spawn([...argv], {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
-      env: { ...process.env, LC_ALL: "C", LANGUAGE: "" },
+      env: { ...process.env, LC_ALL: "C", LANGUAGE: "", ...more },
     });
   } catch (error) {
     throw new OpsError("missing-tool", `${argv[0]}: not started: ${reasonOf(error)}`, { cause: error });
