@@ -26,6 +26,8 @@ export type Step = {
   destructive: boolean;
   /** After the command the step is not over until its kind says so: a heal, a rebalance. */
   waits: boolean;
+  /** Of one that waits: giving the command again does no harm, so it is given again while there is something to do. */
+  repeats?: boolean;
   /** For people: what is read to tell that it is done. */
   doneWhen: string;
   /** For people: what must hold right before it runs; undefined when nothing need. */
@@ -57,6 +59,8 @@ export type Standing = {
   detail: string;
   /** What is left to do, in units of its own: for rate, time left and the notice that nothing moves. */
   remaining?: number;
+  /** Something is at work that ends by itself and gives no number: it does not stall. */
+  moves?: boolean;
 };
 
 export type StepKind = {
@@ -98,6 +102,8 @@ const DECIDE_MS = 300_000;
 const STALL_MS = 1_800_000;
 /** So often a wait may find that nothing is going on. */
 const MAX_IDLE = 5;
+/** Between two turns of a command that may be given again, doubled each time, at most the second. */
+const REPEAT_MS = [1_000, 60_000] as const;
 /** glusterd's lock is held for seconds; a stale one for three minutes (its mgmt_v3 lock timer). */
 const BUSY_RETRIES_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000];
 export const BUSY = /another transaction (is )?in progress|locking failed|unable to acquire lock|please try again/i;
@@ -176,7 +182,8 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
       const failure = failureOf(result, step.timeoutMs);
       standing = await decide(step, "again", options);
       if (standing.state !== "todo") break;
-      if (failure === undefined && step.waits) {
+      if (step.waits && (failure === undefined || step.repeats)) {
+        if (failure !== undefined) await options.onProgress?.({ step, text: failure });
         standing = { ...standing, state: "working" };
         break;
       }
@@ -224,15 +231,18 @@ async function waitFor(step: Step, options: ApplyOptions): Promise<Standing> {
   let movedMs = startedMs;
   let last = "";
   let idle = 0;
+  const again = step.repeats ? repeater(step, options) : undefined;
   for (;;) {
     const standing = await (kinds[step.kind] as StepKind).standing(step, host);
     if (standing.state === "done") return standing;
-    idle = standing.state === "todo" && standing.remaining === undefined ? idle + 1 : 0;
+    const refused = standing.state === "todo" ? await again?.() : undefined;
+    if (refused !== undefined) return { state: "unknown", detail: `${refused} (${standing.detail})` };
+    idle = standing.state === "todo" && standing.remaining === undefined && !again ? idle + 1 : 0;
     if (idle > MAX_IDLE) return { state: "unknown", detail: `it does not go on: ${standing.detail}` };
     const nowMs = host.monotonicMs();
     const { remaining } = standing;
-    if (remaining !== undefined && remaining < best) {
-      best = remaining;
+    if (standing.moves || (remaining !== undefined && remaining < best)) {
+      best = Math.min(best, remaining ?? best);
       movedMs = nowMs;
     }
     if (first === undefined || (remaining ?? 0) > first) first = remaining;
@@ -254,6 +264,29 @@ async function waitFor(step: Step, options: ApplyOptions): Promise<Standing> {
     }
     await host.sleep(pollMs, options.signal);
   }
+}
+
+/** Gives a command again, more and more seldom; why it was refused, once nothing but that has come of it for decideMs. */
+function repeater(step: Step, { host, onProgress, decideMs = DECIDE_MS }: ApplyOptions) {
+  const [firstMs, mostMs] = REPEAT_MS;
+  let waitMs: number = firstMs;
+  let dueMs = host.monotonicMs() + waitMs;
+  let refusedMs: number | undefined;
+  return async (): Promise<string | undefined> => {
+    if (host.monotonicMs() < dueMs) return undefined;
+    const result = await host.run(step.argv, { timeoutMs: step.timeoutMs });
+    const failure = failureOf(result, step.timeoutMs);
+    const nowMs = host.monotonicMs();
+    waitMs = Math.min(waitMs * 2, mostMs);
+    dueMs = nowMs + waitMs;
+    if (failure === undefined) {
+      refusedMs = undefined;
+      return undefined;
+    }
+    refusedMs ??= nowMs;
+    await onProgress?.({ step, text: failure });
+    return nowMs - refusedMs >= decideMs ? failure : undefined;
+  };
 }
 
 /** The first step that was done and that nothing takes back: known before anything else is taken back for nothing. */

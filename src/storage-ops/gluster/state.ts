@@ -263,6 +263,31 @@ export const readVolumeStatus = async (host: Host, volume: string): Promise<Volu
 export const readHeal = async (host: Host, volume: string): Promise<BrickHeal[]> =>
   parseHeal(await ask(host, ["volume", "heal", volume, "info", "summary"]));
 
+export type Crawl = { brick: string; type: string; isRunning: boolean };
+
+/** `heal VOLUME statistics`, which has no XML: the last crawls of each brick's self-heal daemon, the running one last. */
+export function parseCrawls(text: string): Crawl[] {
+  const crawls: Crawl[] = [];
+  let brick = "";
+  let isRunning = false;
+  for (const line of text.split("\n")) {
+    const [, at] = /^Crawl statistics for brick no (\d+)$/.exec(line) ?? [];
+    const [, type] = /^Type of crawl: (\S+)/.exec(line) ?? [];
+    if (at !== undefined) brick = at;
+    else if (line.startsWith("Starting time of crawl:")) isRunning = false;
+    else if (line === "Crawl is in progress") isRunning = true;
+    else if (type !== undefined) crawls.push({ brick, type, isRunning });
+  }
+  return crawls;
+}
+
+export async function readCrawls(host: Host, volume: string): Promise<Crawl[]> {
+  const result = await host.run(glusterArgv("volume", "heal", volume, "statistics"), { timeoutMs: GLUSTER_TIMEOUT_MS });
+  const failure = failureOf(result, GLUSTER_TIMEOUT_MS);
+  if (failure !== undefined) throw new OpsError("failed", failure);
+  return parseCrawls(result.stdout);
+}
+
 /** Undefined when nothing of the kind was ever started. */
 export async function readMigration(
   host: Host,
