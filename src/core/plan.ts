@@ -173,7 +173,10 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
   };
   try {
     // A step that was begun may still be going on inside a daemon: it is asked about until that is decided.
-    let standing = await decide(step, before === undefined ? "first" : "again", options);
+    const again = before !== undefined;
+    let standing = await decide(step, again ? "again" : "first", options).catch((error: unknown) =>
+      endedBadly(error, again && step.repeats ? "todo" : undefined),
+    );
     if (standing.state === "done") return end({ id: step.id, status: "already", detail: standing.detail });
     for (let attempt = 0; standing.state === "todo"; attempt++) {
       await kind.guard?.(step, host);
@@ -206,6 +209,12 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
 /** gluster says with exit code 0 and in its XML that it refused. */
 const errorIn = (stdout: string): string => /<opErrstr>([^<]+)</.exec(stdout)?.[1]?.trim() ?? "";
 
+/** What ended badly may be tried again by a resume where that does no harm, and be taken back in any case. */
+function endedBadly(error: unknown, state: Standing["state"] | undefined): Standing {
+  if (state === undefined || !(error instanceof OpsError && error.kind === "unsafe")) throw error;
+  return { state, detail: reasonOf(error) };
+}
+
 /** Asks until the answer is one; `working` is one for a step that waits. */
 async function decide(step: Step, turn: "first" | "again", options: ApplyOptions): Promise<Standing> {
   const { host, kinds, pollMs = POLL_MS, decideMs = DECIDE_MS } = options;
@@ -214,7 +223,8 @@ async function decide(step: Step, turn: "first" | "again", options: ApplyOptions
     const standing = await (kinds[step.kind] as StepKind).standing(step, host);
     // What could not be asked before anything was begun is no reason to wait: nothing is changed on a guess.
     const undecided =
-      (standing.state === "unknown" && turn === "again") || (standing.state === "working" && !step.waits);
+      (standing.state === "unknown" && (turn === "again" || step.repeats === true)) ||
+      (standing.state === "working" && !step.waits);
     if (!undecided) return standing;
     if (options.signal?.aborted || host.monotonicMs() >= untilMs) return { ...standing, state: "unknown" };
     await options.onProgress?.({ step, text: `${turn === "first" ? "asking" : "not decided"}: ${standing.detail}` });
@@ -323,7 +333,7 @@ export async function undoPlan(plan: Plan, options: ApplyOptions): Promise<StepR
     };
     try {
       if (undo === undefined) return end("kept", "nothing to take back");
-      let standing = await decide(step, "again", options);
+      let standing = await decide(step, "again", options).catch((error: unknown) => endedBadly(error, "working"));
       if (standing.state === "todo") return end("undone", standing.detail);
       if (standing.state === "unknown") return end("unknown", standing.detail, "timeout");
       if ("impossible" in undo) return end("failed", `cannot be taken back: ${undo.impossible}`, "unsafe");

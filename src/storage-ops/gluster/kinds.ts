@@ -106,10 +106,14 @@ const withoutTasks = (pool: Awaited<ReturnType<typeof readPool>>, volume: string
   return status ? { ...pool, status: new Map([...pool.status, [volume, { ...status, tasks: [] }]]) } : pool;
 };
 
-function migrationStanding(migration: Migration | undefined): Standing {
+/** What a removed brick skips is lost with it; what a rebalance skips stays where it is, and is served from there. */
+function migrationStanding(migration: Migration | undefined, skips: "lose" | "stay" = "lose"): Standing {
   if (migration === undefined || migration.nodes.length === 0) return { state: "todo", detail: "not started" };
   const { nodes } = migration;
-  const bad = nodes.filter(({ status, failures, skipped }) => status === "failed" || failures !== 0 || skipped !== 0);
+  const bad = nodes.filter(
+    ({ status, failures, skipped }) =>
+      status === "failed" || failures !== 0 || (skipped !== 0 && (skips === "lose" || skipped === "unknown")),
+  );
   const running = nodes.filter(({ status }) => !["completed", "failed", "stopped"].includes(status));
   const files = nodes.reduce((sum, node) => sum + node.files, 0);
   if (running.length > 0) {
@@ -121,11 +125,12 @@ function migrationStanding(migration: Migration | undefined): Standing {
     const told = bad.map(
       ({ node, status, failures, skipped }) => `${node} ${status}, ${failures} failed, ${skipped} skipped`,
     );
-    throw new OpsError("unsafe", `data was not moved: ${told.join("; ")}`, {
-      hint: "/var/log/glusterfs/*-rebalance.log on that node",
-    });
+    const log = "/var/log/glusterfs/*-rebalance.log on that node";
+    throw new OpsError("unsafe", `data was not moved: ${told.join("; ")}: see ${log}`, { hint: log });
   }
-  return { state: "done", detail: `completed on ${nodes.length} nodes, ${files} files moved` };
+  const skipped = nodes.reduce((sum, node) => sum + (node.skipped === "unknown" ? 0 : node.skipped), 0);
+  const stayed = skipped > 0 ? `, ${skipped} left where they are: no more room elsewhere` : "";
+  return { state: "done", detail: `completed on ${nodes.length} nodes, ${files} files moved${stayed}` };
 }
 
 function healStanding(heal: readonly BrickHeal[], bricks: readonly string[]): Standing {
@@ -229,7 +234,11 @@ export const GLUSTER_KINDS = {
     standing: asked(async (step, host) => {
       const migration = await readMigration(host, text(step, "volume"), "rebalance");
       if (migration?.taskId === text(step, "previousTask")) return { state: "todo", detail: "not started" };
-      return migrationStanding(migration);
+      const stopped = migration?.nodes.find(({ status }) => status === "stopped");
+      // Not to be started again behind the back of whoever stopped it; a resume does.
+      if (stopped)
+        throw new OpsError("unsafe", `somebody stopped it: ${stopped.node}`, { hint: "fencepost journal list" });
+      return migrationStanding(migration, "stay");
     }),
   },
   "remove-brick-force": { standing: bricksGone, guard: guardRemoval },

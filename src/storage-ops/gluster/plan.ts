@@ -180,6 +180,7 @@ export function planAdd(pool: Pool, { volume, sites, grow: wanted, backupFile }:
           timeoutMs: GLUSTER_TIMEOUT_MS,
           destructive: false,
           waits: true,
+          repeats: true,
           doneWhen: "rebalance status is completed on every node, without failures",
           data: { ...data, previousTask: taskOf(pool, name) },
           before: [`ℹ Rebalancing volume ${name}...`],
