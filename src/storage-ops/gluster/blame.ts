@@ -15,7 +15,7 @@ import { sshArgv } from "../../core/ssh.ts";
 import { lastWords } from "../../core/text.ts";
 import { type Brick, GLUSTER_TIMEOUT_MS, glusterArgv, heals, type Peer, type Volume } from "./state.ts";
 
-/** Some 3,000 files a second on a disk that has to seek, 100,000 from memory. */
+/** Each inode is read once: measured, 65,000 files a second from memory; on disks, what they give. */
 export const BLAME_TIMEOUT_MS = 4 * 3_600_000;
 const MAX_EXAMPLES = 3;
 /** A file that was deleted meanwhile. */
