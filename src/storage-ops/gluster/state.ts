@@ -308,7 +308,7 @@ export async function readMigration(
 }
 
 /** Another command has glusterd's lock of a volume: for seconds mostly, for three minutes when its holder died. */
-const LOCKED_RETRIES_MS = [1_000, 2_000, 4_000, 8_000] as const;
+const LOCKED_RETRIES_MS = [1_000, 2_000, 4_000, 8_000, 16_000] as const;
 const GLUSTERD_LOG = "/var/log/glusterfs/glusterd.log";
 
 /** A read that is asked again while somebody has the lock, and then says who. */

@@ -130,7 +130,7 @@ describe("glusterd's lock in other hands", () => {
     const log = `… 0-management: Lock for x held by 00000000-0000-0000-0000-000000000000\n… Lock for shared_data held by ${peer?.uuid}\n`;
     const host = fakeHost({ commands: { ...answers, [`${ask}volume status all`]: LOCKED, [TAIL]: log } });
     const reading = readPool(host);
-    expect(await elapsed(host, reading)).toBeLessThan(20_000);
+    expect(await elapsed(host, reading)).toBeLessThan(40_000);
     await expect(reading).rejects.toMatchObject({
       kind: "failed",
       message: expect.stringContaining(
