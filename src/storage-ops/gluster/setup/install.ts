@@ -35,7 +35,13 @@ export function installationFor(osRelease: string, hasDnf: boolean): Installatio
   const id = fields.get("ID") ?? "";
   const like = [id, ...(fields.get("ID_LIKE") ?? "").split(/\s+/)];
   const system = fields.get("PRETTY_NAME") ?? id;
-  const apt = (...words: string[]): Argv => ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", ...words];
+  const apt = (...words: string[]): Argv => [
+    "env",
+    "DEBIAN_FRONTEND=noninteractive",
+    "apt-get",
+    "-oDPkg::Lock::Timeout=600",
+    ...words,
+  ];
   if (like.includes("debian") || like.includes("ubuntu")) {
     return {
       system,

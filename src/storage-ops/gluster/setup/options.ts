@@ -13,7 +13,6 @@ const VALUE = /^[A-Za-z0-9*._:/%,!][A-Za-z0-9*._:/%,!+ -]{0,999}$/;
 const TRUE = ["1", "on", "yes", "true", "enable"];
 const FALSE = ["0", "off", "no", "false", "disable"];
 
-const isBoolean = (value: string): boolean => [...TRUE, ...FALSE].includes(value.toLowerCase());
 const RULES: Readonly<Record<string, { holds: (value: string) => boolean; what: string }>> = {
   "performance.cache-size": {
     holds: (value) => /^\d+(\.\d+)?\s*([KMGTP]B?|%)?$/i.test(value),
@@ -23,7 +22,10 @@ const RULES: Readonly<Record<string, { holds: (value: string) => boolean; what: 
     holds: (value) => /^\d{1,4}$/.test(value) && Number(value) <= 1013,
     what: "seconds from 0 to 1013",
   },
-  "cluster.self-heal-daemon": { holds: isBoolean, what: "on or off" },
+  "cluster.self-heal-daemon": {
+    holds: (value) => TRUE.includes(value.toLowerCase()),
+    what: "on: nothing else fills a new copy",
+  },
 };
 
 /** Why it cannot be set; undefined when glusterd may be asked. */

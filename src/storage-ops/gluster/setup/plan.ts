@@ -43,6 +43,15 @@ export type SetupFacts = {
 
 const QUICK_MS = 30_000;
 const INSTALL_MS = 1_800_000;
+/** A command that a killed setup left running is waited for by the next one: two mounts would lie upon each other. */
+const alone = (...argv: string[]): Argv => [
+  "flock",
+  "--close",
+  "--timeout",
+  "100",
+  "/run/fencepost/setup.lock",
+  ...argv,
+];
 const heading = (number: number, what: string): string => `[INFO] Step ${number}/8: ${what}`;
 
 /** What most steps are; the rest is said where it differs. */
@@ -62,6 +71,9 @@ export function planSetup(facts: SetupFacts): Plan {
   }
   const growth = decision.mode === "join" ? planGrowth(facts, decision.member) : undefined;
   warnings.push(...(growth?.warnings ?? []));
+  const hosts = config.controllers.filter(runsGluster).length;
+  if (copiesWanted(config) > hosts)
+    warnings.push(`replica_count is ${copiesWanted(config)}, but only ${hosts} controllers run GlusterFS`);
   const steps = [
     ...installSteps(facts),
     serviceStep(facts),
@@ -154,7 +166,8 @@ function serviceStep({ hasSystemd }: SetupFacts): Step {
     ...common,
     kind: "setup-daemon",
     title: "start glusterd (systemd does not run here, so nothing enables it for the next boot)",
-    argv: ["glusterd"],
+    // As its unit starts it.
+    argv: alone("glusterd", "--pid-file=/run/glusterd.pid"),
     doneWhen: "gluster answers",
   });
 }
@@ -232,7 +245,7 @@ function growthOf(config: SetupConfig, volume: Volume): Grow {
   return volume.replica < wanted && volume.arbiter === 0 ? "replica" : "distribute";
 }
 
-export const copiesWanted = ({ replicaCount, controllers }: SetupConfig): number =>
+const copiesWanted = ({ replicaCount, controllers }: SetupConfig): number =>
   replicaCount === "auto" ? Math.max(1, controllers.filter(runsGluster).length) : replicaCount;
 
 /** Fencepost may never have run there. */
@@ -363,7 +376,7 @@ function mountSteps(facts: SetupFacts): Step[] {
       kind: "setup-mount",
       title: `mount ${deviceOf(volume)} at ${mountPoint}`,
       // By the entry just made, so that it is proven before the next boot needs it.
-      argv: bySystemd ? ["systemctl", "enable", "--now", unit] : ["mount", mountPoint],
+      argv: bySystemd ? ["systemctl", "enable", "--now", unit] : alone("mount", mountPoint),
       timeoutMs: 120_000,
       doneWhen: "the kernel's mount table has it, and it answers",
       requires: "nothing lies in the mount point",
