@@ -93,9 +93,11 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
   };
   /** As a machine is on which nobody has set anything up: only the packages are there. */
   const makeEmpty = async (node: string): Promise<void> => {
-    await stopGlusterd(node);
-    await lab.sh(node, `rm -rf /var/lib/glusterd/* ${PATH}* && rmdir ${MOUNT}`);
+    if ((await lab.on(node, ["pgrep", "-x", "glusterd"])).exitCode === 0) await stopGlusterd(node);
+    await lab.sh(node, `rm -rf /var/lib/glusterd/* ${PATH}*; [ ! -e ${MOUNT} ] || rmdir ${MOUNT}`);
   };
+  const resetFstab = (node: string): Promise<string> =>
+    lab.sh(node, "rm -f /etc/fstab.fencepost-*; printf '# a comment\\nUUID=1 /old ext4 defaults 0 1' >/etc/fstab");
 
   const expectUntouched = async (node: string): Promise<void> =>
     expect(
@@ -109,7 +111,8 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
     lab = await startGluster(3);
     for (const node of lab.names) {
       await lab.on(node, ["tee", CONFIG], { input: configFor(lab.names) });
-      await lab.sh(node, "printf '# a comment\\nUUID=1 /old ext4 defaults 0 1' >/etc/fstab && chmod 644 /etc/fstab");
+      await resetFstab(node);
+      await lab.sh(node, "chmod 644 /etc/fstab");
       await makeEmpty(node);
     }
   });
@@ -303,10 +306,7 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
       expect(await lab.sh("node2", `grep -c ' ${MOUNT} ' /proc/mounts || true`)).toBe("0\n");
       expect(await lab.sh("node2", `ls -d ${MOUNT} ${PATH} 2>/dev/null || true`)).toBe("");
       expect(await lab.sh("node1", `cat ${MOUNT}/uploads/f30`)).toBe("3030\n");
-      await lab.sh(
-        "node2",
-        "rm /etc/fstab.fencepost-* && printf '# a comment\\nUUID=1 /old ext4 defaults 0 1' >/etc/fstab",
-      );
+      await resetFstab("node2");
     },
     LOOP_MS,
   );

@@ -34,7 +34,7 @@ export function refuse(what: string, reasons: readonly string[], hint: string): 
 export const POOL_OBJECT = "gluster-pool";
 
 /** glusterd's whole configuration, beside the journal, before anything is changed. */
-function backupStep(file: string): Step {
+export function backupStep(file: string): Step {
   return {
     id: "backup",
     kind: "backup",

@@ -46,7 +46,8 @@ const active = (self: number, members: readonly number[], volumes: readonly Volu
   volumes,
 });
 const NONE: Answer = { state: "none" };
-const SILENT: Answer = { state: "unknown", reason: "timed out" };
+const SILENT: Answer = { state: "unknown", reason: "timed out", kept: [] };
+const ASLEEP: Answer = { state: "unknown", reason: "its glusterd is down", kept: ["/var/lib/glusterd/peers/x"] };
 
 const decide = (here: Answer, others: Readonly<Record<number, Answer>>, wanted: Wanted = "auto") => {
   const found: Found = {
@@ -102,6 +103,13 @@ describe("the mode of a setup", () => {
       { 2: active(2, [2], [volume([2])]) },
       "bootstrap",
       /second cluster: server2/,
+    ],
+    [
+      "bootstraps beside a pool that sleeps",
+      NONE,
+      { 2: ASLEEP },
+      "bootstrap",
+      /there is a pool already: server2 .*is down/,
     ],
     ["joins nobody", NONE, { 2: NONE }, "join", /no active node has volume shared_data$/],
     [

@@ -37,6 +37,7 @@ const factsWith = (more: Partial<SetupFacts> = {}): SetupFacts => ({
   answered: ["10.77.0.2"],
   isInstalled: false,
   hasSystemd: true,
+  hasState: false,
   mountBy: "fstab",
   program: ["/usr/bin/fencepost"],
   journalId: "ID",
@@ -70,6 +71,11 @@ describe("the plan of a setup", () => {
     expect(stepOf(factsWith(), "volume-create").argv.join(" ")).toBe(
       `gluster --mode=script volume create shared_data 10.77.0.1:${PATH}`,
     );
+  });
+
+  it("saves glusterd's configuration before a volume is made on a node that has some already", () => {
+    const steps = ids(factsWith({ hasState: true }));
+    expect(steps[steps.indexOf("volume-create") - 1]).toBe("backup");
   });
 
   it("runs on a member, by ssh, what changes the pool when a node joins; the rest on the node itself", () => {

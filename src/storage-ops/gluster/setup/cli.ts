@@ -180,6 +180,7 @@ async function prepare(
     answered: answers.flatMap(({ controller, answer }) => (answer.state === "unknown" ? [] : [controller.address])),
     isInstalled: missingPrograms(host).length === 0,
     hasSystemd: systemd,
+    hasState: here.state === "active",
     mountBy,
     program: program ?? ["fencepost"],
     journalId,

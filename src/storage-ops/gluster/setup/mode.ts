@@ -102,6 +102,14 @@ export function decideMode(found: Found, wanted: Wanted): Decided {
       `is storage.glusterfs.volume_name in ${config.path} right?`,
     );
   }
+  const keepers = silent.filter(({ answer }) => answer.state === "unknown" && answer.kept.length > 0);
+  if (keepers.length > 0) {
+    // No order lifts this: here it is not silence, but a pool that sleeps.
+    refuse(
+      `there is a pool already: ${reasons.join("; ")}`,
+      `systemctl start glusterd, on ${keepers[0]?.controller.hostname}`,
+    );
+  }
   if (silent.length > 0 && wanted === "auto") {
     refuse(
       `no active node was found, but these may be: ${reasons.join("; ")}; a second cluster would split the data`,

@@ -8,7 +8,7 @@ import type { Argv } from "../../../core/exec.ts";
 import { JOURNAL_DIRECTORY, STATE_DIRECTORY } from "../../../core/journal.ts";
 import type { Plan, Step } from "../../../core/plan.ts";
 import { sshArgv } from "../../../core/ssh.ts";
-import { type Grow, POOL_OBJECT, planAdd, refuse } from "../plan.ts";
+import { backupStep, type Grow, POOL_OBJECT, planAdd, refuse } from "../plan.ts";
 import { reasonsAgainstSite, type Site } from "../site.ts";
 import { GLUSTER_TIMEOUT_MS, glusterArgv, type Pool, type Volume } from "../state.ts";
 import { type Controller, runsGluster, type SetupConfig } from "./config.ts";
@@ -29,6 +29,8 @@ export type SetupFacts = {
   pool?: Pool;
   /** The brick's place on this node. */
   site: Site;
+  /** glusterd has volumes or peers here: its configuration is saved before a first node's volume is made. */
+  hasState: boolean;
   /** Other controllers that answered: they are locked while the first node makes the volume, and asked again before. */
   answered: readonly string[];
   /** undefined: of neither family. */
@@ -98,6 +100,8 @@ export function planSetup(facts: SetupFacts): Plan {
 }
 
 const brickOf = ({ config, self }: SetupFacts): string => `${self.address}:${config.brickPath}`;
+
+const backupFileOf = ({ journalId }: SetupFacts): string => `${JOURNAL_DIRECTORY}/${journalId}.glusterd.tar.gz`;
 
 /** What a fresh process needs to know of it: who we are, where the pool is asked, whom to lock. */
 const placeData = ({ self, decision, answered }: SetupFacts) => ({
@@ -200,12 +204,11 @@ function brickDirectoryStep(facts: SetupFacts): Step {
 // ── 6 peers and 7 volume, joining ───────────────────────────────────────────────────────────────────────────────────
 
 function planGrowth(facts: SetupFacts, member: Controller): Plan {
-  const { config, pool, site, self, journalId } = facts;
+  const { config, pool, site, self } = facts;
   const volume = pool?.volumes.find(({ name }) => name === config.volume);
   if (!pool || !volume) throw new OpsError("bug", `setup: no volume ${config.volume} on ${member.hostname}`);
   const grow = growthOf(config, volume);
-  const backupFile = `${JOURNAL_DIRECTORY}/${journalId}.glusterd.tar.gz`;
-  const plan = planAdd(pool, { volume, sites: [site], grow, backupFile });
+  const plan = planAdd(pool, { volume, sites: [site], grow, backupFile: backupFileOf(facts) });
   const there = (one: Step): Step => ({
     ...one,
     kind: `${ON_MEMBER}${one.kind}`,
@@ -268,6 +271,7 @@ function volumeSteps(facts: SetupFacts): Step[] {
   const gluster = (...words: string[]): Argv => glusterArgv("volume", ...words);
   const undo = (...words: string[]) => ({ argv: gluster(...words), timeoutMs: GLUSTER_TIMEOUT_MS });
   return [
+    ...(facts.hasState ? [backupStep(backupFileOf(facts))] : []),
     step({
       id: "volume-create",
       kind: "setup-volume-create",
