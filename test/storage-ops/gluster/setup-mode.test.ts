@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Controller, SetupConfig } from "../../../src/storage-ops/gluster/setup/config.ts";
-import { type Answer, probeHere, probeThere } from "../../../src/storage-ops/gluster/setup/discover.ts";
+import { type Answer, discover, probeHere, probeThere } from "../../../src/storage-ops/gluster/setup/discover.ts";
 import { decideMode, type Found, type Wanted } from "../../../src/storage-ops/gluster/setup/mode.ts";
 import type { Peer, Volume } from "../../../src/storage-ops/gluster/state.ts";
 import { exits, type FakeAnswer, fakeHost, HANGS, NOT_INSTALLED } from "../../fakes/fake-host.ts";
@@ -204,6 +204,20 @@ describe("what a controller is found to be", () => {
     expect(await answer(exits(1, "find: '/var/lib/glusterd/vols': Permission denied\n"), DOWN)).toMatchObject({
       state: "unknown",
     });
+  });
+
+  it("is asked of all of them at once", async () => {
+    const ssh = (address: string) =>
+      `ssh -T -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=5 -oServerAliveCountMax=3 -- ${address} ${FIND}`;
+    const others = [2, 3, 4].map(controller);
+    const host = fakeHost({ commands: Object.fromEntries(others.map(({ address }) => [ssh(address), HANGS])) });
+    const asked = discover(host, others);
+    await host.advance(25_000);
+    expect((await asked).map(({ controller: { hostname }, answer }) => [hostname, answer.state])).toEqual([
+      ["server2", "unknown"],
+      ["server3", "unknown"],
+      ["server4", "unknown"],
+    ]);
   });
 
   it("is unknown when ssh does not come through in time, and nobody waits longer than 25 s", async () => {

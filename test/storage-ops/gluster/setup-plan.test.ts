@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import type { Step } from "../../../src/core/plan.ts";
 import { DEFAULTS, type SetupConfig } from "../../../src/storage-ops/gluster/setup/config.ts";
@@ -5,6 +6,7 @@ import { installationFor, parseOsRelease } from "../../../src/storage-ops/gluste
 import { SETUP_KINDS, setupPlaces } from "../../../src/storage-ops/gluster/setup/kinds.ts";
 import { planSetup, type SetupFacts } from "../../../src/storage-ops/gluster/setup/plan.ts";
 import { exits, type FakeAnswer, fakeHost } from "../../fakes/fake-host.ts";
+import { liveDescribe } from "../../live/requirements.ts";
 import { fixtureText, poolOf } from "./fixture.ts";
 
 const PATH = DEFAULTS.brick_path;
@@ -183,6 +185,15 @@ describe("installation", () => {
       ["B", "z"],
       ["C", "1"],
     ]);
+  });
+});
+
+liveDescribe("apt-get", ["apt-get", "glusterd"], () => {
+  it("takes the words of an installation, and knows the packages", () => {
+    const [file = "", ...words] = installationFor(DEBIAN, false)?.install ?? [];
+    const simulated = spawnSync(file, [...words, "--simulate"], { encoding: "utf8", timeout: 60_000 });
+    expect(simulated.stderr.split("\n").filter((line) => line.startsWith("E:"))).toEqual([]);
+    expect(simulated.status).toBe(0);
   });
 });
 

@@ -147,10 +147,10 @@ function installSteps({ installation, isInstalled, self }: SetupFacts): Step[] {
       timeoutMs: INSTALL_MS,
       doneWhen: "glusterd, gluster and mount.glusterfs are there",
       data: { system },
-      before: [heading(2, "Check and install GlusterFS")],
     }),
   );
-  return steps;
+  const [first, ...others] = steps;
+  return first ? [{ ...first, before: [heading(2, `Check and install GlusterFS (${system})`)] }, ...others] : [];
 }
 
 function serviceStep({ hasSystemd }: SetupFacts): Step {
