@@ -84,6 +84,7 @@ export function planSetup(facts: SetupFacts): Plan {
     ...(decision.mode === "bootstrap" ? volumeSteps(facts) : []),
     ...(decision.mode === "member" ? mendingSteps(facts, decision.volume) : []),
     ...mountSteps(facts),
+    ...(decision.mode === "member" && decision.volume.replica > 1 ? [healedStep(decision.volume)] : []),
   ];
   return {
     version: 1,
@@ -316,6 +317,19 @@ function mendingSteps(facts: SetupFacts, volume: Volume): Step[] {
     ...optionSteps(config, volume.options, volume.replica),
   ];
 }
+
+/** A setup that was killed while the new copy filled is run again: it is not over before that is full. */
+const healedStep = ({ name, bricks }: Volume): Step =>
+  step({
+    id: "heal",
+    kind: "setup-heal",
+    title: `heal volume ${name}`,
+    argv: glusterArgv("volume", "heal", name),
+    timeoutMs: GLUSTER_TIMEOUT_MS,
+    waits: true,
+    doneWhen: "heal info has no entry on any brick, and every brick answers",
+    data: { volume: name, bricks: bricks.map((brick) => brick.name) },
+  });
 
 function optionSteps({ volume, options }: SetupConfig, now: ReadonlyMap<string, string>, copies: number): Step[] {
   return [...options]
