@@ -122,6 +122,21 @@ describe("the plan of a setup", () => {
     );
   });
 
+  it("makes no directory in the place of a brick that is gone, and knows its brick by the pool's name for it", () => {
+    const [volume] = poolOf().volumes;
+    const brick = volume?.bricks[1];
+    if (!volume || !brick) throw new Error("no brick in the fixture");
+    const member = { self: controller(2), decision: { mode: "member", volume, brick } } as const;
+    const site = { host: "10.77.0.2", path: brick.path, mount: { target: "/data/glusterfs", type: "xfs" } };
+    expect(() => planSetup(factsWith({ ...member, site: { ...site, content: "absent" } }))).toThrow(
+      expect.objectContaining({ kind: "unsafe", message: expect.stringContaining("is its disk mounted?") }),
+    );
+    const facts = factsWith({ ...member, site: { ...site, content: "not-empty" } });
+    expect(ids(facts)).not.toContain("brick-directory");
+    expect(ids(facts)).not.toContain("directory-tree");
+    expect(stepOf(facts, "volume-start").data.brick).toBe(brick.name);
+  });
+
   it("warns where more copies are wanted than there are nodes, and where nothing enables glusterd", () => {
     const { warnings } = planSetup(factsWith({ config: configWith({ replicaCount: 5 }), hasSystemd: false }));
     expect(warnings).toEqual([

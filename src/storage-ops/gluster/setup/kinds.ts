@@ -17,7 +17,7 @@ import { discover, hostThrough } from "./discover.ts";
 import { missingPrograms } from "./install.ts";
 import { deviceOf, FSTAB, findEntry, UNIT_DIRECTORY, unitName, unitText } from "./mount-entry.ts";
 import { sameValue } from "./options.ts";
-import { ON_MEMBER } from "./plan.ts";
+import { ON_MEMBER, SERVICE_STEP } from "./plan.ts";
 
 const LIMIT_MS = 30_000;
 
@@ -289,7 +289,7 @@ export const SETUP_KINDS: StepKinds = {
  * there is a pool, the controllers that could make one.
  */
 export async function setupPlaces(plan: Plan, host: Host): Promise<Place[]> {
-  const here = plan.steps.find(({ kind }) => kind === "setup-brick-directory");
+  const here = plan.steps.find(({ id }) => id === SERVICE_STEP);
   if (!here) throw new OpsError("bad-input", "journal: a setup without its node", { hint: "fencepost journal list" });
   const [self, member] = [text(here, "self"), text(here, "member")];
   if (member !== "") {
