@@ -366,6 +366,9 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
       expect(await pool()).toEqual([addressOf("node2"), "localhost"]);
       await expectMounted("node2");
       expect(await checksums("node2")).toBe(await checksums("node1"));
+      expect(
+        await lab.sh("node2", "grep -c '\\] \\[INFO\\] Connected to node1$' /var/log/cluster_storage_setup.log"),
+      ).toMatch(/^[1-9]/);
       // The backup lies on the node whose glusterd was changed first.
       expect(await lab.sh("node1", "ls /var/lib/fencepost/journal/*gluster-setup*.glusterd.tar.gz | wc -l")).toMatch(
         /^[1-9]/,
@@ -392,7 +395,6 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
       const { stdout } = expectDone(await done);
       for (const line of [
         "[INFO] Active nodes found → Join mode",
-        "[INFO] Connected to node1",
         "[SUCCESS] Brick added to volume",
         `[SUCCESS] Volume mounted at ${MOUNT}`,
       ])
