@@ -33,7 +33,12 @@ export const HEALTH_EXITS = { up: 0, degraded: 1, partial: 107, down: 107, unkno
 const WORST: readonly VolumeState[] = ["down", "partial", "unknown", "degraded", "up"];
 
 /** Commands with a module of their own. */
-const COMMANDS: Readonly<Record<string, { describe: string; run: Run }>> = {};
+const COMMANDS: Readonly<Record<string, { describe: string; run: Run }>> = {
+  setup: {
+    describe: "brings GlusterFS up on this node: first of a new cluster, or one more of one that is there",
+    run: async (...call) => (await import("./setup/cli.ts")).runSetup(...call),
+  },
+};
 type Run = (context: ProgramContext, words: readonly string[], called: string) => Promise<number>;
 
 export async function runGluster(context: ProgramContext, words: readonly string[], called: string): Promise<number> {
