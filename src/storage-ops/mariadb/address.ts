@@ -66,10 +66,11 @@ export const FIND_FILES: Argv = [
 ];
 
 /** Writes another value in its place; sed replaces the file as a whole and keeps its owner and mode. */
-export const replaceArgv = (file: string, value: string): Argv => [
+export const replaceArgv = (file: string, value: string, { backup }: { backup: boolean }): Argv => [
   "sed",
   "-E",
-  `--in-place=${BACKUP_SUFFIX}`,
+  "--follow-symlinks",
+  backup ? `--in-place=${BACKUP_SUFFIX}` : "--in-place",
   "-e",
   `s|${LINE}.*$|wsrep_cluster_address="${value.replaceAll("&", "\\&")}"|`,
   "--",

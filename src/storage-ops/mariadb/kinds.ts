@@ -19,8 +19,8 @@ import {
   type Node,
   READ_TIMEOUT_MS,
   readAnswer,
-  readConfiguration,
   readSavedState,
+  readSettings,
   readUnit,
 } from "./state.ts";
 
@@ -82,7 +82,7 @@ async function joining(step: Step, host: Host): Promise<Standing> {
     return { state: "todo", detail: `mariadb.service on ${node.address} is ${unit}` };
   const answer = await readAnswer(host, node);
   if (answer.problem !== undefined) {
-    const directory = dataDirectoryOf((await readConfiguration(host, node)).settings);
+    const directory = dataDirectoryOf(await readSettings(host, node));
     const used = await host.run(argvOn(node, ["du", "-sm", "--", directory]), { timeoutMs: READ_TIMEOUT_MS });
     const mebibytes = Number(/^\d+/.exec(used.stdout)?.[0] ?? 0);
     const whole = Number(step.data.sizeMiB ?? 0);
@@ -167,7 +167,7 @@ export const MARIADB_KINDS = {
   },
   address: {
     standing: asked(async (step, host) => {
-      const { settings } = await readConfiguration(host, nodeOf(step));
+      const settings = await readSettings(host, nodeOf(step));
       const value = settings.get("wsrep_cluster_address") ?? "";
       if (value === text(step, "after")) return { state: "done", detail: value };
       if (value === text(step, "before")) return { state: "todo", detail: value };
@@ -180,7 +180,7 @@ export const MARIADB_KINDS = {
     standing: asked(joining),
     guard: async (step, host) => {
       await guardSite(step, host, true);
-      const { settings } = await readConfiguration(host, nodeOf(step));
+      const settings = await readSettings(host, nodeOf(step));
       const value = settings.get("wsrep_cluster_address");
       if (value !== text(step, "address") || settings.get("wsrep_on") !== "ON") {
         throw new OpsError("unsafe", `${text(step, "host")}: another file wins over ${text(step, "file")}: ${value}`, {

@@ -141,10 +141,10 @@ function addressSteps(
         id: `address-${member.address}`,
         kind: "address",
         title: `write the addresses into ${file} on ${member.address}, for its next start`,
-        argv: argvOn(member, replaceArgv(file, after)),
+        argv: argvOn(member, replaceArgv(file, after, { backup: true })),
         doneWhen: `my_print_defaults there says ${after}`,
         requires: `it is still ${before}`,
-        undo: { argv: argvOn(member, replaceArgv(file, before)), timeoutMs: STEP_TIMEOUT_MS },
+        undo: { argv: argvOn(member, replaceArgv(file, before, { backup: false })), timeoutMs: STEP_TIMEOUT_MS },
         data: { host: member.address, local: localAddress(cluster), file, before, after },
       }),
     ];

@@ -109,25 +109,30 @@ export function parseDefaults(stdout: string): Values {
 }
 
 /** Errors: OpsError failed. What it prints may hold wsrep_sst_auth, so none of it goes into a message. */
+async function readDefaults(host: Host, node: Node, group: string): Promise<string> {
+  const result = await host.run(argvOn(node, ["my_print_defaults", group]), { timeoutMs: READ_TIMEOUT_MS });
+  if (result.outcome === "exited" && result.exitCode === 0) return result.stdout;
+  const why = result.outcome === "exited" ? `exit ${result.exitCode}` : result.outcome;
+  throw new OpsError("failed", `${node.address}: my_print_defaults ${group}: ${why}`);
+}
+
+/** What a server would start with. */
+export const readSettings = async (host: Host, node: Node): Promise<Values> =>
+  parseDefaults(await readDefaults(host, node, "--mysqld"));
+
 export async function readConfiguration(host: Host, node: Node): Promise<Configuration> {
-  const run = (argv: Argv) => host.run(argvOn(node, argv), { timeoutMs: READ_TIMEOUT_MS });
-  const [server, sst, files] = await Promise.all([
-    run(["my_print_defaults", "--mysqld"]),
-    run(["my_print_defaults", "sst"]),
-    run(FIND_FILES),
+  const [settings, sst, files] = await Promise.all([
+    readSettings(host, node),
+    readDefaults(host, node, "sst"),
+    host.run(argvOn(node, FIND_FILES), { timeoutMs: READ_TIMEOUT_MS }),
   ]);
-  for (const [what, result] of Object.entries({ server, sst })) {
-    if (result.outcome === "exited" && result.exitCode === 0) continue;
-    const why = result.outcome === "exited" ? `exit ${result.exitCode}` : result.outcome;
-    throw new OpsError("failed", `${node.address}: my_print_defaults (${what}): ${why}`);
-  }
   // 1: no file has it; 2: one of the places is not there, which -s says nothing about.
   if (files.outcome !== "exited" || ![0, 1, 2].includes(files.exitCode ?? 255))
     throw new OpsError("failed", `${node.address}: ${failureOf(files, READ_TIMEOUT_MS)}`);
   return {
-    settings: parseDefaults(server.stdout),
+    settings,
     addressFiles: files.stdout.split("\n").filter(Boolean),
-    hasSstSettings: sst.stdout.trim() !== "",
+    hasSstSettings: sst.trim() !== "",
   };
 }
 

@@ -46,6 +46,8 @@ pivot_root . run/old
 umount -l /run/old
 cd /
 cp "$lab"/ssh/{id_ed25519,authorized_keys,known_hosts} /root/.ssh/
+# ssh's default key exchange, with sntrup761, costs 0.15 s of CPU for each of the hundreds of connections.
+echo "KexAlgorithms curve25519-sha256" >/root/.ssh/config
 chmod 600 /root/.ssh/*
 cp "$lab/ssh/host_key" /run/sshd/host_key
 chmod 600 /run/sshd/host_key
