@@ -4,7 +4,7 @@
  * Quorum: a node that is stopped says good-bye, and the rest go on with its votes taken off the total, so no stop of one
  *         node costs quorum by itself. A crash does not say good-bye: the rest must then hold more than half of the votes
  *         there were. With two nodes either crash stops the other one; with one there is no other copy at all.
- * Source: Galera's pc_proto.cpp (have_quorum: left nodes are taken off, 2 × here + left > all); pc.weight.
+ * Source: "Weighted Quorum" of Galera's documentation: (votes before - votes that left) / 2 < votes here; pc.weight.
  */
 import { isIP } from "node:net";
 import { hostsIn } from "./address.ts";
