@@ -107,6 +107,36 @@ describe("a node that joins", () => {
   });
 });
 
+describe("taking back a start", () => {
+  const starting = step("start", { host: NEW, local: HERE, members: [HERE, OTHER], uuid: UUID });
+
+  it("does not stop a node that is receiving its state: mariadbd would lose the signal", async () => {
+    const host = fakeHost({
+      commands: { [there(NEW, ...SHOW)]: unit("activating"), [there(NEW, ...VALUES)]: DOWN },
+    });
+    host.sleep = (ms) => host.advance(ms);
+    await expect(MARIADB_KINDS.start.guardUndo(starting, host)).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringContaining("still joining"),
+    });
+  });
+
+  it("waits for one that is joining, and then asks whether the others can do without it", async () => {
+    const host = fakeHost({
+      commands: {
+        [there(NEW, ...SHOW)]: [unit("activating"), unit("active")],
+        [there(NEW, ...VALUES)]: [DOWN, three],
+        [VALUES.join(" ")]: valuesWith({ wsrep_cluster_status: "non-Primary" }),
+      },
+    });
+    host.sleep = (ms) => host.advance(ms);
+    await expect(MARIADB_KINDS.start.guardUndo(starting, host)).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringContaining("has no quorum"),
+    });
+  });
+});
+
 describe("a node that leaves", () => {
   const leaving = step("leave", {
     host: NEW,
