@@ -2,6 +2,7 @@
  * `fencepost node add|remove --service mariadb`: without --apply what to do by hand, with it a plan that does it.
  * Errors: OpsError usage, unsafe with every reason; those of reading the cluster.
  */
+import { isIP } from "node:net";
 import { OpsError, reasonOf } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { NodeCall, NodeService } from "../node/service.ts";
@@ -60,6 +61,11 @@ function onlyNode({ context: { host }, hosts, called }: NodeCall): { host: Host;
   const [address = "", ...more] = hosts;
   if (more.length > 0)
     throw new OpsError("usage", `${called}: --ip: one MariaDB node at a time`, { hint: `${called} --help` });
+  // A member is known by its address: by a name it would be taken for a stranger.
+  if (isIP(address) === 0)
+    throw new OpsError("usage", `${called}: --ip: not an address: '${address}'`, {
+      hint: "mariadb -e 'SELECT * FROM mysql.wsrep_cluster_members'",
+    });
   return { host, address };
 }
 

@@ -239,12 +239,12 @@ export function planAdd(state: State, site: Site, { journal, sizeMiB }: { journa
       ],
     }),
   );
-  const warnings =
-    (all.length + cluster.arbitrators) % 2 === 0
-      ? [
-          `${all.length + cluster.arbitrators} votes tolerate no more crashed nodes than one less: an odd number is better`,
-        ]
-      : [];
+  const votes = all.length + cluster.arbitrators;
+  const warnings: string[] = [];
+  if (votes === 2) warnings.push("two votes: when either node crashes, while it joins too, the other stops serving");
+  else if (votes % 2 === 0)
+    warnings.push(`${votes} votes survive no more crashes than ${votes - 1}: an odd number is better`);
+  if (method !== "mariabackup") warnings.push(`the member that gives its data (${method}) takes no writes meanwhile`);
   return {
     version: 1,
     operation: "mariadb.node-add",
@@ -277,7 +277,9 @@ export function reasonsAgainstRemoval(state: State, { address, isSingleAllowed, 
   const reasons = reasonsAgainstChange(state.cluster, state.configurations, address);
   if (gone === undefined) reasons.push(...reasonsAgainstLeave(state.cluster, address, isSingleAllowed));
   if (gone === "running")
-    reasons.push(`MariaDB runs on ${address}, and not as a member of this cluster: stop it first`);
+    reasons.push(
+      `MariaDB runs there, and no member has that address (members: ${addressesOf(state.cluster).join(", ")})`,
+    );
   reasons.push(...reasonsAgainstEditing(new Map([...state.configurations].filter(([one]) => one !== address))));
   return reasons;
 }

@@ -1,17 +1,34 @@
 /** A Galera cluster and the configuration of each member that answers, read at one time. Errors: those of state.ts. */
+import { reasonOf } from "../../core/errors.ts";
 import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import type { State } from "./plan.ts";
-import { argvOn, type Node, READ_TIMEOUT_MS, readCluster, readConfiguration } from "./state.ts";
+import {
+  argvOn,
+  type Configuration,
+  type Member,
+  type Node,
+  READ_TIMEOUT_MS,
+  readCluster,
+  readConfiguration,
+} from "./state.ts";
 
 export async function readState(host: Host): Promise<State> {
   const cluster = await readCluster(host);
-  // A member without an answer is a reason of its own.
-  const asked = cluster.members.filter(({ problem }) => problem === undefined);
-  const read = await Promise.all(
-    asked.map(async (member) => [member.address, await readConfiguration(host, member)] as const),
+  const configurations = new Map<string, Configuration>();
+  const members = await Promise.all(
+    cluster.members.map(async (member): Promise<Member> => {
+      if (member.problem !== undefined) return member;
+      try {
+        configurations.set(member.address, await readConfiguration(host, member));
+        return member;
+      } catch (error) {
+        // What could not be checked is a reason against any change.
+        return { ...member, problem: reasonOf(error) };
+      }
+    }),
   );
-  return { cluster, configurations: new Map(read) };
+  return { cluster: { ...cluster, members }, configurations };
 }
 
 /** In MiB, for telling how far a state transfer is; 0 where it could not be read in time. */

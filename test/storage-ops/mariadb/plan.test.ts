@@ -92,6 +92,16 @@ describe("a plan to add a node to a Galera cluster", () => {
     expect(first?.argv.at(-1)).toContain(words);
   });
 
+  it.each([
+    [1, "rsync", ["two votes: when either node crashes", "(rsync) takes no writes meanwhile"]],
+    [2, "mariabackup", []],
+    [3, "mariabackup", ["4 votes survive no more crashes than 3"]],
+  ] as const)("to %d by %s warns of what it does to the others", (count, method, warned) => {
+    const state = stateOf(count);
+    for (const { values } of state.cluster.members) (values as Map<string, string>).set("wsrep_sst_method", method);
+    expect(add(state).warnings).toEqual(warned.map((one) => expect.stringContaining(one)));
+  });
+
   it.each<[string, Partial<Site>]>([
     ["could not be looked at", { problem: "ssh: exit 255" }],
     ["is not empty (shop)", { content: "used", found: "shop" }],
@@ -179,7 +189,7 @@ describe("a plan to remove a node from a Galera cluster", () => {
     const plan = planRemove(two, { ...gone, gone: "unreachable" });
     expect(plan.steps.map(({ kind }) => kind)).toEqual(["address", "address"]);
     expect(plan.warnings.join()).toContain("could not be asked whether its MariaDB is stopped");
-    expect(() => planRemove(two, { ...gone, gone: "running" })).toThrow(unsafe("stop it first"));
+    expect(() => planRemove(two, { ...gone, gone: "running" })).toThrow(unsafe("no member has that address"));
     expect(() => planRemove(stateOf(2), { ...gone, gone: "stopped" })).toThrow(
       expect.objectContaining({ kind: "usage", message: expect.stringContaining("not a member") }),
     );
