@@ -9,7 +9,7 @@ import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import type { Standing, Step, StepKinds } from "../../core/plan.ts";
 import { filesNamed, methodOf, reasonsAgainstAdd, reasonsAgainstRemoval, refuse, type State } from "./plan.ts";
-import { readState } from "./read-state.ts";
+import { readSizeMiB, readState } from "./read-state.ts";
 import { addressesOf, reasonsAgainstLeave } from "./safety.ts";
 import { readSite } from "./site.ts";
 import {
@@ -84,15 +84,15 @@ async function joining(step: Step, host: Host): Promise<Standing> {
     return { state: "todo", detail: `mariadb.service on ${node.address} is ${unit}` };
   const answer = await readAnswer(host, node);
   if (answer.problem !== undefined) {
-    const directory = dataDirectoryOf(await readSettings(host, node));
-    const used = await host.run(argvOn(node, ["du", "-sm", "--", directory]), { timeoutMs: READ_TIMEOUT_MS });
-    const mebibytes = Number(/^\d+/.exec(used.stdout)?.[0] ?? 0);
-    const whole = Number(step.data.sizeMiB ?? 0);
+    const there = await readSizeMiB(host, node, dataDirectoryOf(await readSettings(host, node)));
+    const whole = Number(step.data.sizeMiB ?? Number.NaN);
+    const detail = `${node.address} is joining`;
+    if (there === undefined || Number.isNaN(whole)) return { state: "working", detail };
     return {
       state: "working",
-      detail: `${node.address} is joining: ${mebibytes} of about ${whole} MiB are there`,
+      detail: `${detail}: ${there} of about ${whole} MiB are there`,
       // Files come before the 1 that is left for the catching up.
-      remaining: 1 + Math.max(0, whole - mebibytes),
+      remaining: 1 + Math.max(0, whole - there),
     };
   }
   const uuid = answer.values.get("wsrep_cluster_state_uuid");

@@ -166,7 +166,11 @@ export function reasonsAgainstAdd(state: State, site: Site, begun: boolean): str
   return reasons;
 }
 
-export function planAdd(state: State, site: Site, { journal, sizeMiB }: { journal: string; sizeMiB: number }): Plan {
+export function planAdd(
+  state: State,
+  site: Site,
+  { journal, sizeMiB }: { journal: string; sizeMiB: number | undefined },
+): Plan {
   const { cluster } = state;
   const { address, file = "" } = site;
   refuse(`cluster: cannot add ${address}`, reasonsAgainstAdd(state, site, false));
@@ -230,7 +234,13 @@ export function planAdd(state: State, site: Site, { journal, sizeMiB }: { journa
       doneWhen: `it is Synced, and all of ${all.join(", ")} say: ${all.length + cluster.arbitrators} nodes, Primary, Synced, one state`,
       requires: `${unchanged}; its settings are those that were written`,
       undo: { argv: argvOn(site, ["systemctl", "disable", "--now", "mariadb"]), timeoutMs: STOP_TIMEOUT_MS },
-      data: { ...data, file, address: clusterAddressWith(state, address), arbitrators: cluster.arbitrators, sizeMiB },
+      data: {
+        ...data,
+        file,
+        address: clusterAddressWith(state, address),
+        arbitrators: cluster.arbitrators,
+        ...(sizeMiB === undefined ? {} : { sizeMiB }),
+      },
       before: [`ℹ Starting MariaDB on ${address} (will auto-join via SST)...`],
       after: [
         `✓ Node ${address} is Synced`,

@@ -1,6 +1,5 @@
 /** A Galera cluster and the configuration of each member that answers, read at one time. Errors: those of state.ts. */
 import { reasonOf } from "../../core/errors.ts";
-import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import type { State } from "./plan.ts";
 import {
@@ -31,8 +30,10 @@ export async function readState(host: Host): Promise<State> {
   return { cluster: { ...cluster, members }, configurations };
 }
 
-/** In MiB, for telling how far a state transfer is; 0 where it could not be read in time. */
-export async function readSizeMiB(host: Host, node: Node, directory: string): Promise<number> {
+/** In MiB, for telling how far a state transfer is; undefined where it could not be read in time. */
+export async function readSizeMiB(host: Host, node: Node, directory: string): Promise<number | undefined> {
   const result = await host.run(argvOn(node, ["du", "-sm", "--", directory]), { timeoutMs: READ_TIMEOUT_MS });
-  return failureOf(result) === undefined ? Number(/^\d+/.exec(result.stdout)?.[0] ?? 0) : 0;
+  // 1: a file went away while it counted.
+  const number = /^\d+(?=\t)/m.exec(result.outcome === "exited" ? result.stdout : "")?.[0];
+  return number === undefined ? undefined : Number(number);
 }
