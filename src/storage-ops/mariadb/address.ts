@@ -50,6 +50,9 @@ export function withoutHost(value: string, host: string, own: string): string {
   return showClusterAddress({ entries: left.length > 0 ? left : [entryOf(own)], options });
 }
 
+/** Ours on a node that was added; zz: what is read last counts, and 60-galera.cnf, galera.cnf are the distributions'. */
+export const OWN_FILE = "zz-fencepost-galera.cnf";
+
 const LINE = "^[[:space:]]*(loose[-_])?wsrep[-_]cluster[-_]address[[:space:]]*=";
 /** The copy of the file as it was; includedir takes only names that end in .cnf. */
 export const BACKUP_SUFFIX = ".before-fencepost";

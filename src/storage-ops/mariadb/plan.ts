@@ -10,6 +10,7 @@ import type { Plan, Step } from "../../core/plan.ts";
 import { replaceArgv, withHosts, withoutHost } from "./address.ts";
 import {
   addressesOf,
+  addressFileOf,
   type Configurations,
   reasonsAgainstChange,
   reasonsAgainstEditing,
@@ -30,8 +31,6 @@ const START_TIMEOUT_MS = 6 * 3_600_000;
 
 /** What the whole cluster must have alike, so the new node gets it as a member's files have it. */
 const CARRIED = [
-  "wsrep_cluster_name",
-  "wsrep_sst_method",
   "wsrep_slave_threads",
   "wsrep_gtid_mode",
   "wsrep_gtid_domain_id",
@@ -92,6 +91,7 @@ export function configurationLines(state: State, { address, provider }: Site, jo
     ["wsrep_cluster_name", member.values.get("wsrep_cluster_name") ?? ""],
     ["wsrep_cluster_address", clusterAddressWith(state, address)],
     ["wsrep_node_address", address],
+    ["wsrep_sst_method", methodOf(state)],
     ["binlog_format", "ROW"],
     ["default_storage_engine", "InnoDB"],
     ["innodb_autoinc_lock_mode", "2"],
@@ -131,10 +131,10 @@ function addressSteps(
   next: (value: string, member: Node) => string,
 ): Step[] {
   return members.flatMap((member): Step[] => {
-    const { settings, addressFiles } = configurations.get(member.address) ?? refuseNow(`${member.address} is unknown`);
-    const before = settings.get("wsrep_cluster_address") ?? "";
+    const configuration = configurations.get(member.address) ?? refuseNow(`${member.address} is unknown`);
+    const before = configuration.settings.get("wsrep_cluster_address") ?? "";
     const after = next(before, member);
-    const [file = ""] = addressFiles;
+    const file = addressFileOf(configuration) ?? "";
     if (after === before) return [];
     return [
       step({

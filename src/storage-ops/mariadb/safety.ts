@@ -7,7 +7,7 @@
  * Source: "Weighted Quorum" of Galera's documentation: (votes before - votes that left) / 2 < votes here; pc.weight.
  */
 import { isIP } from "node:net";
-import { hostsIn } from "./address.ts";
+import { hostsIn, OWN_FILE } from "./address.ts";
 import type { Cluster, Configuration, Member, Values } from "./state.ts";
 
 export type Configurations = ReadonlyMap<string, Configuration>;
@@ -52,14 +52,20 @@ export function reasonsAgainstChange(cluster: Cluster, configurations: Configura
   return reasons;
 }
 
+/** The one file to change: ours is read last, where an earlier configuration is left beside it. */
+export const addressFileOf = ({ addressFiles }: Configuration): string | undefined =>
+  addressFiles.length === 1 ? addressFiles[0] : addressFiles.find((file) => file.endsWith(`/${OWN_FILE}`));
+
 /** Why a member's configuration could not be given another list of addresses. */
 export function reasonsAgainstEditing(configurations: Configurations): string[] {
   const reasons: string[] = [];
-  for (const [address, { settings, addressFiles }] of configurations) {
-    const files = addressFiles.length;
-    if (files > 1) reasons.push(`${address}: wsrep_cluster_address is in several files: ${addressFiles.join(", ")}`);
-    else if (files === 0 || !settings.has("wsrep_cluster_address"))
+  for (const [address, configuration] of configurations) {
+    if (configuration.addressFiles.length === 0 || !configuration.settings.has("wsrep_cluster_address"))
       reasons.push(`${address}: no configuration file sets wsrep_cluster_address`);
+    else if (addressFileOf(configuration) === undefined)
+      reasons.push(
+        `${address}: wsrep_cluster_address is in several files: ${configuration.addressFiles.join(", ")}: leave one`,
+      );
   }
   return reasons;
 }

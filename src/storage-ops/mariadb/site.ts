@@ -7,7 +7,7 @@
 import { reasonOf } from "../../core/errors.ts";
 import { type Argv, failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
-import { hostsIn } from "./address.ts";
+import { hostsIn, OWN_FILE } from "./address.ts";
 import {
   argvOn,
   type Configuration,
@@ -112,13 +112,12 @@ async function read(host: Host, site: Site, method: string, paths: readonly stri
   if (provider === undefined) missing.push("libgalera_smm.so");
   for (const one of TRANSFER[method] ?? []) if (first(one) === undefined) missing.push(one[0] ?? "");
   const absentFiles = paths.filter((path) => !there.has(path));
-  // zz: what is read last counts, and 60-galera.cnf and galera.cnf are the distributions' own.
   const home = directory ?? (family === "rhel" ? DIRECTORIES[1] : DIRECTORIES[0]);
   const known: Site = {
     ...site,
     missing,
     absentFiles,
-    file: `${home}/zz-fencepost-galera.cnf`,
+    file: `${home}/${OWN_FILE}`,
     ...(family ? { family } : {}),
     ...(provider ? { provider } : {}),
   };

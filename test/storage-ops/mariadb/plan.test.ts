@@ -64,7 +64,6 @@ describe("a plan to add a node to a Galera cluster", () => {
 
   it("gives the new node what the cluster has alike, with its own address where a member's was", () => {
     const settings = {
-      wsrep_sst_method: "mariabackup",
       innodb_page_size: "32k",
       wsrep_provider_options: "gmcast.listen_addr=tcp://10.77.0.1:4567;x=10.77.0.10",
     };
@@ -76,7 +75,7 @@ describe("a plan to add a node to a Galera cluster", () => {
         'wsrep_cluster_name="fencepost_lab"',
         `wsrep_cluster_address="gcomm://10.77.0.1,10.77.0.2,${NEW}"`,
         `wsrep_node_address="${NEW}"`,
-        'wsrep_sst_method="mariabackup"',
+        'wsrep_sst_method="rsync"',
         'innodb_page_size="32k"',
         `wsrep_provider_options="gmcast.listen_addr=tcp://${NEW}:4567;x=10.77.0.10"`,
       ]),
@@ -144,6 +143,8 @@ describe("a plan to add a node to a Galera cluster", () => {
       configurations: new Map([...state.configurations].map(([one, found]) => [one, { ...found, addressFiles }])),
     });
     expect(() => add(inFiles(["/a.cnf", "/b.cnf"]))).toThrow(unsafe("in several files: /a.cnf, /b.cnf"));
+    const own = "/etc/my.cnf.d/zz-fencepost-galera.cnf";
+    expect(add(inFiles(["/etc/my.cnf.d/galera.cnf", own])).steps[3]?.argv.at(-1)).toBe(own);
     expect(() => add(inFiles([]))).toThrow(unsafe("no configuration file sets wsrep_cluster_address"));
   });
 });
