@@ -160,7 +160,8 @@ const picture = (state: State, addresses: readonly string[]): string =>
 // ── adding ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export function reasonsAgainstAdd(state: State, site: Site, begun: boolean): string[] {
-  const reasons = reasonsAgainstChange(state.cluster, state.configurations, begun ? site.address : "");
+  // Its own address may be in the lists already: written by hand, or by us before it was started.
+  const reasons = reasonsAgainstChange(state.cluster, state.configurations, site.address);
   if (addressesOf(state.cluster).includes(site.address)) reasons.push(`${site.address} is a member already`);
   reasons.push(...reasonsAgainstEditing(state.configurations), ...reasonsAgainstSite(site, wantedFrom(state), begun));
   return reasons;

@@ -91,6 +91,11 @@ describe("a plan to add a node to a Galera cluster", () => {
     expect(first?.argv.at(-1)).toContain(words);
   });
 
+  it("writes no list that has the new node already", () => {
+    const settings = { wsrep_cluster_address: `gcomm://10.77.0.1,10.77.0.2,${NEW}` };
+    expect(add(stateOf(2, { settings })).steps.map(({ id }) => id)).toEqual(["stop", "create", "configure", "start"]);
+  });
+
   it.each([
     [1, "rsync", ["two votes: when either node crashes", "(rsync) takes no writes meanwhile"]],
     [2, "mariabackup", []],
