@@ -313,7 +313,6 @@ export function planRemove(state: State, removal: Removal): Plan {
         title: `stop MariaDB on ${address}, for good`,
         argv: argvOn(leaver, ["systemctl", "disable", "--now", "mariadb"]),
         timeoutMs: STOP_TIMEOUT_MS,
-        destructive: true,
         doneWhen: `it has stopped, and all of ${rest.join(", ")} say: ${count} nodes, Primary, Synced`,
         requires: "every member Synced and of one view, nobody absent, no fewer than 2 nodes left",
         undo: { argv: argvOn(leaver, ["systemctl", "enable", "--now", "mariadb"]), timeoutMs: START_TIMEOUT_MS },

@@ -159,7 +159,10 @@ describe("a plan to remove a node from a Galera cluster", () => {
     const plan = remove(stateOf(4), "10.77.0.4");
     expect(plan.steps.map(({ id }) => id)).toEqual(["leave", ...[1, 2, 3].map((at) => `address-10.77.0.${at}`)]);
     expect(plan.warnings.join()).not.toContain("majority");
-    expect(plan.steps[0]).toMatchObject({ destructive: true });
+    expect(plan.steps[0]).toMatchObject({
+      requires: expect.stringContaining("no fewer than 2 nodes left"),
+      undo: { argv: expect.arrayContaining(["systemctl enable --now mariadb"]) },
+    });
   });
 
   it.each([
