@@ -81,7 +81,7 @@ async function joining(step: Step, host: Host): Promise<Standing> {
   const node = nodeOf(step);
   const unit = await readUnit(host, node);
   if (unit === "inactive" || unit === "failed" || unit === "not-found")
-    return { state: "todo", detail: `mariadb.service on ${node.address} is ${unit}` };
+    return { state: "todo", detail: `mariadb.service on ${node.address} is ${unit}: journalctl -u mariadb there` };
   const answer = await readAnswer(host, node);
   if (answer.problem !== undefined) {
     const there = await readSizeMiB(host, node, dataDirectoryOf(await readSettings(host, node)));

@@ -184,7 +184,8 @@ export function reasonsAgainstSite(site: Site, wanted: Wanted, begun: boolean): 
     reasons.push(`${address} has MariaDB ${site.version}, the cluster ${wanted.version}`);
   if (!begun && !["inactive", "failed", "not-found"].includes(unit ?? "") && !site.isAlone)
     reasons.push(`${address}: its MariaDB is ${unit ?? "in an unknown state"}, and not known to be in no cluster`);
-  const isOwn = begun && (site.savedUuid === wanted.uuid || site.savedUuid === NO_UUID);
+  // It was fresh before we began; a transfer that broke off leaves grastate.dat without a UUID, or empty.
+  const isOwn = begun && [wanted.uuid, NO_UUID, ""].includes(site.savedUuid ?? "none");
   if (site.content !== "fresh" && !isOwn) {
     reasons.push(
       `${address}: ${site.dataDirectory} is not empty (${site.found}): a state transfer would write over it: move it away`,

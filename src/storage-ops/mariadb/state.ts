@@ -164,7 +164,7 @@ export async function readUnit(host: Host, node: Node): Promise<Unit> {
 export const dataDirectoryOf = (settings: Values): string =>
   (settings.get("datadir") ?? "/var/lib/mysql").replace(/\/+$/, "");
 
-/** uuid and seqno of grastate.dat; undefined when there is none. Errors: OpsError failed. */
+/** uuid ("" where it has none) and more of grastate.dat; undefined when there is none. Errors: OpsError failed. */
 export async function readSavedState(
   host: Host,
   node: Node,
@@ -174,7 +174,7 @@ export async function readSavedState(
   if (result.exitCode === 1 && /No such file/.test(result.stderr)) return undefined;
   const failure = failureOf(result, READ_TIMEOUT_MS);
   if (failure !== undefined) throw new OpsError("failed", `${node.address}: ${failure}`);
-  const value = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, "m").exec(result.stdout)?.[1] ?? "?";
+  const value = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, "m").exec(result.stdout)?.[1] ?? "";
   return {
     uuid: value("uuid"),
     text: `uuid ${value("uuid")}, seqno ${value("seqno")}, safe_to_bootstrap ${value("safe_to_bootstrap")}`,

@@ -7,7 +7,14 @@ import {
   withoutHost,
 } from "../../../src/storage-ops/mariadb/address.ts";
 import { instructionsToAdd, instructionsToRemove } from "../../../src/storage-ops/mariadb/instructions.ts";
-import { configurationLines, planAdd, planRemove, type State } from "../../../src/storage-ops/mariadb/plan.ts";
+import {
+  configurationLines,
+  planAdd,
+  planRemove,
+  reasonsAgainstAdd,
+  type State,
+  wantedFrom,
+} from "../../../src/storage-ops/mariadb/plan.ts";
 import type { Site } from "../../../src/storage-ops/mariadb/site.ts";
 import { memberOf, siteOf, stateOf } from "./fixture.ts";
 
@@ -130,6 +137,21 @@ describe("a plan to add a node to a Galera cluster", () => {
     for (const { values: all } of state.cluster.members)
       for (const [name, value] of all) if (value === undefined) (all as Map<string, string>).delete(name);
     expect(() => add(state)).toThrow(unsafe(why));
+  });
+
+  it.each([
+    [
+      "the cluster's own, or none yet",
+      [wantedFrom(stateOf(2)).uuid, "00000000-0000-0000-0000-000000000000", ""],
+      false,
+    ],
+    ["another cluster's, or nobody's", ["7b7d77a3-e594-11f1-96d7-c2c8bd5d4a0e", undefined], true],
+  ])("goes on with a data directory that has begun to join, where its state is %s", (_, uuids, isRefused) => {
+    for (const uuid of uuids) {
+      const used = siteOf(NEW, { content: "used", found: "shop", ...(uuid === undefined ? {} : { savedUuid: uuid }) });
+      expect(reasonsAgainstAdd(stateOf(2), used, true).length > 0).toBe(isRefused);
+      expect(reasonsAgainstAdd(stateOf(2), used, false)).toHaveLength(1);
+    }
   });
 
   it("is refused when somebody who is known is absent, or cannot be asked", () => {
