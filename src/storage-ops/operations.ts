@@ -17,6 +17,7 @@ export type Operations = {
 
 const SERVICES: Readonly<Record<string, () => Promise<Operations>>> = {
   gluster: async () => (await import("./gluster/operations.ts")).GLUSTER_OPERATIONS,
+  mariadb: async () => (await import("./mariadb/operations.ts")).MARIADB_OPERATIONS,
 };
 
 export async function operationsOf({ operation }: Plan): Promise<Operations> {

@@ -21,7 +21,8 @@ let started = 0;
 export type GlusterLab = Awaited<ReturnType<typeof startGluster>>;
 export const addressOf = (node: string): string => `10.77.0.${node.replace("node", "")}`;
 
-export async function startGluster(count: number) {
+/** Other daemons' nodes are made in the same way: by an init of their own, and with another word for "it is up". */
+export async function startGluster(count: number, init = NODE_INIT, isUp = ["gluster", "pool", "list"]) {
   started += 1;
   const id = `g${process.pid.toString(36)}${String.fromCharCode(96 + started)}`;
   const lab = join(tmpdir(), `fencepost-lab-${id}`);
@@ -35,7 +36,7 @@ export async function startGluster(count: number) {
   await firstOutput(supervisor, "supervise.sh");
   const pids = new Map<string, string>();
   for (const [index, name] of names.entries()) {
-    const result = await run([NODE_START, lab, id, String(index + 1), NODE_INIT], { timeoutMs: 30_000 });
+    const result = await run([NODE_START, lab, id, String(index + 1), init], { timeoutMs: 30_000 });
     if (result.exitCode !== 0) throw new Error(`${name}: ${result.stderr}`);
     pids.set(name, result.stdout.trim());
   }
@@ -94,7 +95,7 @@ export async function startGluster(count: number) {
     await gone;
   };
   for (const name of names) {
-    await waitFor(`glusterd on ${name}`, async () => (await on(name, ["gluster", "pool", "list"])).exitCode === 0);
+    await waitFor(`${isUp[0]} on ${name}`, async () => (await on(name, isUp)).exitCode === 0);
   }
   return { lab, names, on, must, sh, gluster, fencepost, waitFor, stop };
 }

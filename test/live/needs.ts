@@ -49,6 +49,10 @@ export const REQUIREMENTS = {
   ip: command("ip", "iproute2"),
   "apt-get": command("apt-get", "apt"),
   glusterd: command("glusterd", "glusterfs-server"),
+  mariadbd: command("mariadbd", "mariadb-server"),
+  galera: { package: "galera-4", present: () => existsSync("/usr/lib/galera/libgalera_smm.so") },
+  rsync: command("rsync", "rsync"),
+  lsof: command("lsof", "lsof"),
   sshd: command("sshd", "openssh-server"),
   ssh: command("ssh", "openssh-client"),
   "mkfs.ext4": command("mkfs.ext4", "e2fsprogs"),
@@ -99,6 +103,22 @@ export const GLUSTER_NEEDS = [
   "nsenter",
   "ip",
   "glusterd",
+  "sshd",
+  "ssh",
+  "executable",
+] as const satisfies readonly Need[];
+
+/** Everything startGalera() needs, and the built executable. */
+export const GALERA_NEEDS = [
+  "root",
+  "namespaces",
+  "overlayfs",
+  "nsenter",
+  "ip",
+  "mariadbd",
+  "galera",
+  "rsync",
+  "lsof",
   "sshd",
   "ssh",
   "executable",
