@@ -7,6 +7,7 @@
  * Cleans: pcmk/supervise.sh, which makes the network, ends everything when its standard input closes.
  */
 import { spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,15 +17,14 @@ import { EXECUTABLE } from "./needs.ts";
 const SUPERVISE = join(import.meta.dirname, "pcmk/supervise.sh");
 const NODE_START = join(import.meta.dirname, "pcmk/node-start.sh");
 const NODE_INIT = join(import.meta.dirname, "gluster/node-init.sh");
-let started = 0;
 
 export type GlusterLab = Awaited<ReturnType<typeof startGluster>>;
 export const addressOf = (node: string): string => `10.77.0.${node.replace("node", "")}`;
 
 /** Other daemons' nodes are made in the same way: by an init of their own, and with another word for "it is up". */
 export async function startGluster(count: number, init = NODE_INIT, isUp = ["gluster", "pool", "list"]) {
-  started += 1;
-  const id = `g${process.pid.toString(36)}${String.fromCharCode(96 + started)}`;
+  // Several files run at a time, in threads of one process.
+  const id = `g${randomBytes(4).toString("hex")}`;
   const lab = join(tmpdir(), `fencepost-lab-${id}`);
   const names = Array.from({ length: count }, (_, index) => `node${index + 1}`);
   for (const path of ["layer", "ssh", ...names]) mkdirSync(join(lab, path), { recursive: true, mode: 0o700 });
