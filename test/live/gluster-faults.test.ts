@@ -96,7 +96,7 @@ liveDescribe("GlusterFS faults", GLUSTER_NEEDS, () => {
     const others = ["node2", "node4"].map((node) =>
       lab.sh(
         node,
-        `for i in $(seq 6); do gluster --mode=script ${options} 2>&1; gluster volume status rep 2>&1; done || true`,
+        `for i in $(seq 4); do gluster --mode=script ${options} 2>&1; gluster volume status rep 2>&1; done || true`,
       ),
     );
     expect(exits(await fencepost(ADD("node3")))).toMatch(/^0 /s);
@@ -194,10 +194,16 @@ esac
     const { output } = await runUntil(
       lab,
       ADD("node4"),
-      (record) => record === "step heal started",
+      (record) => record === "step add-brick done",
       async () => {
-        await lab.waitFor("what is left to heal", async () =>
-          / entries to heal/.test(await lab.sh("node1", `cat ${log}`)),
+        await lab.waitFor(
+          "what is left to heal",
+          async () => {
+            const said = await lab.sh("node1", `tail -3 ${log}`);
+            if (!/ entries to heal/.test(said)) throw new Error(said);
+            return true;
+          },
+          90_000,
         );
         await lab.sh("node4", `mount -o remount,${small("512m", used - 20)} /data/glusterfs`);
         await lab.gluster("node1", "volume heal rep full");
