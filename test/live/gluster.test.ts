@@ -161,42 +161,6 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
     expect(await pool()).toEqual([addressOf("node3"), "localhost"]);
   });
 
-  /** Runs it, and kills it with SIGKILL after every record of its journal that is not like one it was killed after. */
-  async function runAndKill(first: string): Promise<{ id: string; kills: string[] }> {
-    const directory = join(lab.lab, "node1/disk/fencepost/journal");
-    const known = new Set(readdirSync(directory));
-    const kills: string[] = [];
-    let id = "";
-    for (let command = first; kills.length < 40; command = `journal resume ${id}`) {
-      let ended: Output | undefined;
-      const running = lab.fencepost("node1", command).then((result) => {
-        ended = result;
-      });
-      const from = id === "" ? 0 : linesOf(join(directory, `${id}.jsonl`)).length;
-      while (ended === undefined) {
-        id ||=
-          readdirSync(directory)
-            .find((name) => name.endsWith(".jsonl") && !name.startsWith(".") && !known.has(name))
-            ?.replace(".jsonl", "") ?? "";
-        const lines = id === "" ? [] : linesOf(join(directory, `${id}.jsonl`));
-        const fresh = lines
-          .slice(from)
-          .map(({ record, step, state }) => [record, step, state].filter(Boolean).join(" "));
-        const next = fresh.find((one) => one !== "run" && !kills.includes(one));
-        if (next !== undefined) {
-          const pid = lines.findLast((line) => line.process)?.process?.pid;
-          await lab.on("node1", ["kill", "-9", String(pid)]);
-          kills.push(next);
-          break;
-        }
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-      await running;
-      // Killed after its last record it is done, and there is nothing to go on with.
-      if (ended?.exitCode === 0 || ended?.stderr.includes("it is done: nothing to resume")) return { id, kills };
-    }
-    throw new Error(`killed 40 times: ${kills.join(", ")}`);
-  }
   type Line = { record: string; step?: string; state?: string; process?: { pid: number } };
   const linesOf = (path: string): Line[] =>
     existsSync(path)
@@ -205,59 +169,6 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
           .filter((line) => line.endsWith("}"))
           .map((line) => JSON.parse(line) as Line)
       : [];
-
-  it("adds a node once although it is killed after every record of its journal", async () => {
-    await emptyBrick("node2");
-    const { id, kills } = await runAndKill(words("add", "node2"));
-    expect(kills).toEqual(
-      expect.arrayContaining([
-        "plan",
-        `step peer-probe-${addressOf("node2")} started`,
-        "step add-brick started",
-        "step add-brick done",
-      ]),
-    );
-    expect((await bricks()).sort()).toEqual(["node1", "node2", "node3"].map(brickOf));
-    expect(await pool()).toEqual([addressOf("node2"), addressOf("node3"), "localhost"]);
-    expect(await checksums("node2")).toBe(sums);
-    expect((await lab.fencepost("node1", `journal resume ${id}`)).exitCode).toBe(64);
-    expectDone(await lab.fencepost("node1", "gluster health"));
-  });
-
-  it("removes a node wholly although it is killed after every record of its journal", async () => {
-    const { kills } = await runAndKill(words("remove", "node2"));
-    expect(kills).toEqual(
-      expect.arrayContaining([`step remove-brick-${VOLUME} started`, `step peer-detach-${addressOf("node2")} started`]),
-    );
-    expect(await bricks()).toEqual(["node1", "node3"].map(brickOf));
-    expect(await pool()).toEqual([addressOf("node3"), "localhost"]);
-    expect(await checksums("node3")).toBe(sums);
-  });
-
-  it("takes back an addition that was killed in its middle: no brick and no peer is left", async () => {
-    await emptyBrick("node4");
-    const running = lab.fencepost("node1", words("add", "node4"));
-    const directory = join(lab.lab, "node1/disk/fencepost/journal");
-    const id = await lab.waitFor("the brick to be added", async () =>
-      readdirSync(directory)
-        .filter(
-          (name) =>
-            name.endsWith(".jsonl") &&
-            linesOf(join(directory, name)).some(({ step, state }) => step === "add-brick" && state === "done"),
-        )
-        .map((name) => name.replace(".jsonl", ""))
-        .find((name) => linesOf(join(directory, `${name}.jsonl`)).at(-1)?.step !== undefined),
-    );
-    const pid = linesOf(join(directory, `${id}.jsonl`)).find((line) => line.process)?.process?.pid;
-    await lab.on("node1", ["kill", "-9", String(pid)]);
-    await running;
-    await lab.waitFor("the heal", async () => (await lab.fencepost("node1", "gluster health")).exitCode === 0);
-    expectDone(await lab.fencepost("node1", `journal undo ${id}`));
-    expect(await bricks()).toEqual(["node1", "node3"].map(brickOf));
-    expect(await pool()).toEqual([addressOf("node3"), "localhost"]);
-    expect(await checksums("node3")).toBe(sums);
-    expect((await lab.fencepost("node1", "journal list")).stdout).toMatch(new RegExp(`${id} +undone`));
-  });
 
   it("refuses a second operator on another node, says who is at work, and takes the lock of one that was killed", async () => {
     await emptyBrick("node2");
