@@ -200,6 +200,19 @@ describe("what a controller is found to be", () => {
     });
   });
 
+  it("is asked again while glusterd takes in a peer, and answers with a number alone", async () => {
+    const busy = "<cliOutput><opRet>-22</opRet><opErrno>0</opErrno><opErrstr/></cliOutput>";
+    const commands = {
+      [FIND]: "/var/lib/glusterd/vols/shared_data\n",
+      [`${ask} pool list`]: [busy, busy, fixtureText("pool-list")],
+      [`${ask} volume info all`]: fixtureText("volume-info"),
+    };
+    const host = fakeHost({ commands });
+    const asked = probeHere(host);
+    await host.advance(2_000);
+    expect(await asked).toMatchObject({ state: "active" });
+  });
+
   it("is unknown when the directory could not be read", async () => {
     expect(await answer(exits(1, "find: '/var/lib/glusterd/vols': Permission denied\n"), DOWN)).toMatchObject({
       state: "unknown",
