@@ -48,6 +48,8 @@ export const REQUIREMENTS = {
   jq: command("jq", "jq"),
   ip: command("ip", "iproute2"),
   glusterd: command("glusterd", "glusterfs-server"),
+  "redis-server": command("redis-server", "redis-server"),
+  "redis-cli": command("redis-cli", "redis-tools"),
   sshd: command("sshd", "openssh-server"),
   ssh: command("ssh", "openssh-client"),
   "mkfs.ext4": command("mkfs.ext4", "e2fsprogs"),

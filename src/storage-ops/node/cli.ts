@@ -18,6 +18,7 @@ import { type Instructions, isInstructions, type NodeService } from "./service.t
 
 const SERVICES = {
   glusterfs: async () => (await import("../gluster/node.ts")).GLUSTERFS,
+  redis: async () => (await import("../redis/node.ts")).REDIS,
 } as const satisfies Record<string, () => Promise<NodeService>>;
 type ServiceName = keyof typeof SERVICES;
 const SERVICE_NAMES = Object.keys(SERVICES) as ServiceName[];
