@@ -24,7 +24,7 @@ export type Place = {
   name: string;
   isLocal: boolean;
   /** Its own way to be locked, where the service has one that needs no ssh. */
-  take?: (note: string) => Promise<Release | NotTaken>;
+  take?: (note: string, context: ProgramContext) => Promise<Release | NotTaken>;
 };
 export type LockRequest = { object: string; journal: string; places: readonly Place[] };
 
@@ -46,7 +46,7 @@ export async function withClusterLock<T>(
   const take = async (place: Place): Promise<void> => {
     const untilMs = context.host.monotonicMs() + PATIENCE_MS;
     for (;;) {
-      const taken = await (place.take?.(note) ??
+      const taken = await (place.take?.(note, context) ??
         (place.isLocal ? takeHere(path, note) : takeThere(context, place.name, path, note)));
       if (typeof taken === "function") {
         held.push(taken);

@@ -22,14 +22,10 @@ export async function startRedis(addresses: readonly string[]) {
   const passwordFile = join(lab, "password");
   writeFileSync(passwordFile, `${PASSWORD}\n`, { mode: 0o600 });
   const namespaces = ["--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"];
-  const init = spawn(
-    "unshare",
-    [...namespaces, join(import.meta.dirname, "redis/init.sh"), lab, executable, ...addresses],
-    {
-      detached: true,
-      stdio: ["pipe", "pipe", "inherit"],
-    },
-  );
+  const init = spawn("unshare", [...namespaces, join(import.meta.dirname, "redis/init.sh"), lab, ...addresses], {
+    detached: true,
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   const gone = new Promise<void>((resolve) => init.once("exit", () => resolve()));
   await firstOutput(init, "redis/init.sh");
   const children = readFileSync(`/proc/${init.pid}/task/${init.pid}/children`, "utf8").trim().split(" ");

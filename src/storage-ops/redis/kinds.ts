@@ -119,8 +119,13 @@ export const REDIS_KINDS = {
       const knowing = members.filter(
         ({ nodes }) => meets(nodes)?.id === id && !meets(nodes)?.flags.includes("handshake"),
       );
-      if (members.every(({ nodes }) => meets(nodes) === undefined))
-        return { state: "todo", detail: "not in the cluster" };
+      if (members.every(({ nodes }) => meets(nodes) === undefined)) {
+        // It is told of the others first, and then they of it.
+        const { nodes } = await readView(host, connectionOf(step), address);
+        return nodes.length === 1
+          ? { state: "todo", detail: "not in the cluster" }
+          : { state: "unknown", detail: "it knows other nodes, but none of the cluster knows it yet" };
+      }
       if (knowing.length < members.length)
         return { state: "unknown", detail: `${knowing.length} of ${members.length} nodes know it yet` };
       const reasons = reasonsAgainstChange(cluster, { isOpenAllowed: true });

@@ -38,7 +38,8 @@ export async function takeConnection(
     child = startDetached(nodeArgv(connection, address), { argv0: "redis-cli", env }, (text) => {
       if (text === undefined) return settle("ended");
       said += text;
-      if (said.includes(end)) settle("told");
+      // An error (no password, no permission) answers every command alike.
+      if (said.includes(end) || /^(?!OK\r?\n)[^\n]+\n/.test(said)) settle("told");
     });
     child.send(`CLIENT SETNAME '${name}'\nCLIENT ID\nCLIENT LIST\nECHO ${end}\n`);
   });

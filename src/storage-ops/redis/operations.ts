@@ -1,6 +1,7 @@
 /** The steps that change a Redis cluster, and where they are locked: every master, in the order of their ids. */
 import { OpsError } from "../../core/errors.ts";
 import type { Plan } from "../../core/plan.ts";
+import type { Place } from "../cluster-lock.ts";
 import type { Operations } from "../operations.ts";
 import { type Connection, connectionOf, secretsOf, withSecrets } from "./connection.ts";
 import { REDIS_KINDS } from "./kinds.ts";
@@ -17,13 +18,21 @@ export const REDIS_OPERATIONS: Operations = {
   hostFor: (plan, host) => withSecrets(host, connectionIn(plan).connection),
   placesOf: async (plan, plainHost) => {
     const { connection, members } = connectionIn(plan);
-    const env = await secretsOf(connection);
+    const secrets = await secretsOf(connection);
     const host = await withSecrets(plainHost, connection);
     const masters = mastersOf(await readCluster(host, connection, members)).sort((a, b) => (a.id < b.id ? -1 : 1));
-    return masters.map(({ address }) => ({
-      name: address,
-      isLocal: false,
-      take: (note: string) => takeConnection({ host, connection, address, env }, note),
-    }));
+    return masters.map(
+      ({ address }): Place => ({
+        name: address,
+        isLocal: false,
+        take: (note, { env }) => {
+          const inherited = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+          return takeConnection(
+            { host, connection, address, env: { ...Object.fromEntries(inherited), ...secrets } },
+            note,
+          );
+        },
+      }),
+    );
   },
 };

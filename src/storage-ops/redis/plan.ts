@@ -32,7 +32,7 @@ const hintFor = (entry: string): string => `redis-cli --cluster check ${entry}`;
 /** Whom to ask: masters first, without those that join or leave. */
 const membersOf = ({ views: [first] }: Cluster, without: readonly string[]): string[] =>
   [...(first?.nodes ?? [])]
-    .sort((a, b) => Number(isMaster(b)) - Number(isMaster(a)))
+    .sort((a, b) => Number(isMaster(b)) - Number(isMaster(a)) || (a.address < b.address ? -1 : 1))
     .map(({ address }) => address)
     .filter((address) => address !== "" && !without.includes(address));
 
