@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Output } from "./cluster.ts";
-import { PASSWORD, type RedisLab, startRedis } from "./redis.ts";
+import { keyOf, PASSWORD, type RedisLab, startRedis } from "./redis.ts";
 import { liveDescribe } from "./requirements.ts";
 
 const [A, B, C, D, REPLICA, TEN] = ["1", "2", "3", "4", "5", "10"].map((host) => `10.78.0.${host}`) as [
@@ -64,7 +64,7 @@ liveDescribe("Redis nodes", NEEDS, () => {
   async function expectAll(prefix: string, keys: readonly number[]): Promise<void> {
     const values = await lab.client(
       A,
-      keys.map((key) => `GET ${prefix}${key}`),
+      keys.map((key) => `GET ${keyOf(prefix, key)}`),
     );
     expect(values.length).toBe(keys.length);
     expect(values.filter((value, at) => value !== String(keys[at]))).toEqual([]);
@@ -75,10 +75,15 @@ liveDescribe("Redis nodes", NEEDS, () => {
   const redisCliOf = async (pid: number): Promise<string> =>
     (await lab.on(["pgrep", "-P", String(pid), "-f", "rebalance"])).stdout.trim();
   const signal = (name: string, ...pids: (string | number)[]) => lab.on(["kill", `-${name}`, ...pids.map(String)]);
-  const started = (step: string) =>
-    lab.waitFor(`${step} to be started`, async () =>
-      lastJournal().lines.some((line) => line.step === step && line.state === "started"),
+  /** Runs it until it is at that step. */
+  async function beginUntil(command: string, step: string) {
+    const known = lab.journals().length;
+    const ended = lab.fencepost(command);
+    await lab.waitFor(`${step} to be started`, async () =>
+      lab.journals()[known]?.lines.some((line) => line.step === step && line.state === "started"),
     );
+    return { ended, pid: worker(), id: lastJournal().id };
+  }
 
   beforeAll(async () => {
     lab = await startRedis([A, B, C, D, REPLICA, TEN]);
@@ -86,7 +91,7 @@ liveDescribe("Redis nodes", NEEDS, () => {
     await lab.waitFor("the cluster", async () => /cluster_state:ok/.test(await lab.redis(C, "CLUSTER", "INFO")));
     await lab.client(
       A,
-      KEYS.map((key) => `SET k${key} ${key}`),
+      KEYS.map((key) => `SET ${keyOf("k", key)} ${key}`),
     );
     await expectAll("k", KEYS);
   });
@@ -128,9 +133,7 @@ liveDescribe("Redis nodes", NEEDS, () => {
   });
 
   it("refuses a second operator elsewhere, and goes on after a kill in the middle of a slot", async () => {
-    const adding = lab.fencepost(words("add", TEN));
-    await started("rebalance");
-    const pid = worker();
+    const { ended, pid, id } = await beginUntil(words("add", TEN), "rebalance");
     // Stopped again and again until a slot is caught half-way.
     const child = await lab.waitFor(
       "a half-way slot",
@@ -150,8 +153,7 @@ liveDescribe("Redis nodes", NEEDS, () => {
     const resumed = lab.fencepostElsewhere(words("add", TEN));
     expectRefused(await resumed, /somebody moves slots right now/);
     await signal("KILL", pid, child);
-    expect((await adding).exitCode).not.toBe(0);
-    const { id } = lastJournal();
+    expect((await ended).exitCode).not.toBe(0);
     expect((await lab.fencepost("journal list")).stdout).toMatch(new RegExp(`${id} +interrupted`));
     // Nobody moves it now, and still nothing new is begun over it.
     expectRefused(await lab.fencepost(words("remove", D)), /slots? \d+.* half-way moved/);
@@ -173,9 +175,7 @@ liveDescribe("Redis nodes", NEEDS, () => {
       /master_link_status:up/.test(await lab.redis(REPLICA, "INFO", "replication")),
     );
     const writer = lab.startWriting(A, "remove");
-    const removing = lab.fencepost(words("remove", D));
-    await started("drain");
-    const pid = worker();
+    const { ended, pid } = await beginUntil(words("remove", D), "drain");
     await signal("STOP", pid);
     // The holder stands still, but nobody moves slots any more once its redis-cli is through: only the lock is in the way.
     await lab.waitFor("redis-cli to end", async () =>
@@ -189,7 +189,7 @@ liveDescribe("Redis nodes", NEEDS, () => {
     });
     expectRefused(second, /no lock on \S+: another operation is at work: .*"host":"operator1".*"since":"20/);
     await signal("CONT", pid);
-    const { stdout } = expectDone(await removing);
+    const { stdout } = expectDone(await ended);
     const acknowledged = await writer.stop();
     expect(stdout).toMatch(
       /ℹ Node ID: [0-9a-f]{40}\n⚠ Node has \d+ hash slot ranges\nℹ Resharding hash slots to other nodes...\n✓ Slots resharded\n/,
@@ -205,13 +205,10 @@ liveDescribe("Redis nodes", NEEDS, () => {
   });
 
   it("takes back an addition that was killed in the middle of its rebalance", async () => {
-    const adding = lab.fencepost(words("add", D));
-    await started("rebalance");
-    const pid = worker();
+    const { ended, pid, id } = await beginUntil(words("add", D), "rebalance");
     await lab.waitFor("some slots to be moved", async () => ((await slots())[D] ?? 0) > 20, { everyMs: 5 });
     await signal("KILL", pid);
-    await adding;
-    const { id } = lastJournal();
+    await ended;
     expectDone(await lab.fencepost(`journal undo ${id}`));
     await expectWhole(A, B, C, TEN);
     expect(await members(D)).toHaveLength(1);
