@@ -20,6 +20,7 @@ export type Operations = {
 const SERVICES: Readonly<Record<string, () => Promise<Operations>>> = {
   gluster: async () => (await import("./gluster/operations.ts")).GLUSTER_OPERATIONS,
   redis: async () => (await import("./redis/operations.ts")).REDIS_OPERATIONS,
+  slurm: async () => (await import("./slurm/operations.ts")).SLURM_OPERATIONS,
 };
 
 export async function operationsOf({ operation }: Plan): Promise<Operations> {
