@@ -7,6 +7,7 @@ import { OpsError, reasonOf } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Plan } from "../../core/plan.ts";
 import { isHostWord, sshArgv } from "../../core/ssh.ts";
+import { lastWords } from "../../core/text.ts";
 import type { NodeCall, NodeService } from "../node/service.ts";
 import {
   type Conf,
@@ -190,10 +191,10 @@ async function hardwareOf(host: Host, ip: string): Promise<{ name: string; hardw
 async function reasonsAgainstMunge(host: Host, ip: string): Promise<string[]> {
   try {
     const credential = await told(host, sshArgv(ip, ["munge", "--no-input"]));
-    const result = await host.run(["unmunge", "--metadata=/dev/stdout"], { timeoutMs: 15_000, input: credential });
+    const result = await host.run(["unmunge"], { timeoutMs: 15_000, input: credential });
     return /^STATUS:\s+Success/m.test(result.stdout)
       ? []
-      : [`${ip}: its munge credential is not accepted here: ${result.stdout.split("\n")[0]}`];
+      : [`${ip}: its munge credential is not accepted here: ${lastWords(result.stderr || result.stdout, 200)}`];
   } catch (error) {
     return [`${ip}: munge: ${reasonOf(error)}`];
   }
