@@ -128,12 +128,25 @@ export const SLURM_KINDS = {
           };
     }),
   },
+  "slurm-backup": {
+    standing: asked(async (step, host) => {
+      if (!(await isRestarted(step, host)))
+        return { state: "todo", detail: "slurmctld does not run there with the new file" };
+      // It exits 1 where any controller is down; what it prints counts.
+      const { stdout } = await host.run(["scontrol", "ping"], { timeoutMs: TIMEOUT_MS });
+      const line =
+        stdout.split("\n").find((one) => one.includes(` at ${text(step, "target")} `)) ??
+        "scontrol ping says nothing of it";
+      return { state: / is UP$/.test(line.trim()) ? "done" : "working", detail: line.trim() };
+    }),
+  },
   "slurm-stop": {
     standing: asked(async (step, host) => {
-      const result = await host.run(onHost(text(step, "where"), ["pgrep", "-x", "slurmd"]), { timeoutMs: TIMEOUT_MS });
-      if (result.exitCode === 0) return { state: "todo", detail: "slurmd runs there" };
+      const daemon = text(step, "daemon") || "slurmd";
+      const result = await host.run(onHost(text(step, "where"), ["pgrep", "-x", daemon]), { timeoutMs: TIMEOUT_MS });
+      if (result.exitCode === 0) return { state: "todo", detail: `${daemon} runs there` };
       return result.exitCode === 1
-        ? { state: "done", detail: "no slurmd runs there" }
+        ? { state: "done", detail: `no ${daemon} runs there` }
         : { state: "unknown", detail: result.stderr.trim() || "no answer" };
     }),
     guard: guardDrained,

@@ -106,30 +106,30 @@ function restartSteps(change: Change, target: string, way: "add" | "remove"): St
 
 export type Newcomer = Copy & { isConfigless: boolean };
 
+const copyStep = (change: Change, name: string, where: string): Step => ({
+  id: `copy-${name}`,
+  kind: "slurm-copy",
+  title: `copy ${change.conf.file} to ${name}`,
+  argv: [
+    "scp",
+    "-oBatchMode=yes",
+    "-oConnectTimeout=10",
+    "--",
+    change.conf.file,
+    `${where.includes(":") ? `[${where}]` : where}:${change.conf.file}`,
+  ],
+  timeoutMs: TIMEOUT_MS,
+  destructive: false,
+  waits: false,
+  doneWhen: "the file there has the same checksum",
+  data: { ...shared(change, name), where },
+});
+
 export function planAdd(change: Change, newcomer: Newcomer, warnings: readonly string[]): Plan {
   const { name, where } = newcomer;
   const { conf } = change;
   const steps = [...editSteps(change, name, "add")];
-  if (!newcomer.isConfigless)
-    steps.push({
-      id: `copy-${name}`,
-      kind: "slurm-copy",
-      title: `copy ${conf.file} to ${name}`,
-      argv: [
-        "scp",
-        "-p",
-        "-oBatchMode=yes",
-        "-oConnectTimeout=10",
-        "--",
-        conf.file,
-        `${where.includes(":") ? `[${where}]` : where}:${conf.file}`,
-      ],
-      timeoutMs: TIMEOUT_MS,
-      destructive: false,
-      waits: false,
-      doneWhen: "the file there has the same checksum",
-      data: { ...shared(change, name), where },
-    });
+  if (!newcomer.isConfigless) steps.push(copyStep(change, name, where));
   steps.push(...restartSteps(change, name, "add"));
   steps.push(
     restartStep("slurmd", newcomer, change, {
@@ -200,3 +200,68 @@ export function planRemove(change: Change, leaver: Copy & { answers: boolean }, 
     steps,
   };
 }
+
+// ── controllers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function planAddController(change: Change, { name, where }: Copy): Plan {
+  const { conf, copies } = change;
+  const hasCopy = copies.some((copy) => copy.name === name);
+  return {
+    version: 1,
+    operation: "slurm.controller-add",
+    title: `add ${name} as a backup controller of Slurm`,
+    object: OBJECT,
+    warnings: [],
+    picture: [conf.file, ...shownEdits(conf, change.edits)],
+    steps: [
+      ...editSteps(change, name, "add"),
+      ...(hasCopy ? [] : [copyStep(change, name, where)]),
+      ...daemonSteps(change),
+      restartStep("slurmctld", { name, where, isController: true, isNode: false }, change, {
+        id: `backup-${name}`,
+        kind: "slurm-backup",
+        title: `start slurmctld on ${name} as a backup`,
+        waits: true,
+        doneWhen: `scontrol ping says that slurmctld at ${name} is UP`,
+        data: { target: name },
+        after: [`✓ Controller ${name} added to Slurm`],
+      }),
+    ],
+  };
+}
+
+export function planRemoveController(change: Change, { name, where }: Copy): Plan {
+  const restarts = daemonSteps(change);
+  const last = restarts.at(-1);
+  if (last) restarts[restarts.length - 1] = { ...last, after: [`✓ Controller ${name} removed from Slurm`] };
+  return {
+    version: 1,
+    operation: "slurm.controller-remove",
+    title: `remove the backup controller ${name} from Slurm`,
+    object: OBJECT,
+    warnings: [],
+    picture: [change.conf.file, ...shownEdits(change.conf, change.edits)],
+    steps: [
+      {
+        id: `stop-${name}`,
+        kind: "slurm-stop",
+        title: `stop slurmctld on ${name}`,
+        argv: onHost(where, ["systemctl", "stop", "slurmctld"]),
+        timeoutMs: RESTART_MS,
+        destructive: false,
+        waits: false,
+        doneWhen: "no slurmctld runs there",
+        undo: { argv: onHost(where, ["systemctl", "start", "slurmctld"]), timeoutMs: RESTART_MS },
+        data: { ...shared(change, name), where, daemon: "slurmctld" },
+      },
+      ...editSteps(change, name, "remove"),
+      ...restarts,
+    ],
+  };
+}
+
+/** Without a node that comes or goes: every daemon begins anew with the new file. */
+const daemonSteps = (change: Change): Step[] => [
+  ...change.copies.filter(({ isController }) => isController).map((copy) => restartStep("slurmctld", copy, change)),
+  ...change.copies.filter(({ isNode }) => isNode).map((copy) => restartStep("slurmd", copy, change)),
+];

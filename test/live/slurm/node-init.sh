@@ -48,7 +48,7 @@ chmod 755 /run/munge
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 set +e
 /usr/sbin/sshd -f /dev/null -h /run/sshd/host_key -o UsePAM=no -o PidFile=/run/sshd.pid -o PasswordAuthentication=no \
-  -o StrictModes=no -o PermitRootLogin=yes -E /var/log/sshd.log
+  -o StrictModes=no -o PermitRootLogin=yes -o "Subsystem=sftp internal-sftp" -E /var/log/sshd.log
 setpriv --reuid munge --regid munge --clear-groups munged
 if [ "$name" != node3 ]; then install -m 644 "$lab/slurm.conf" /etc/slurm/slurm.conf; fi
 if [ "$name" = node1 ]; then systemctl start slurmctld; fi
