@@ -104,4 +104,24 @@ liveDescribe("Slurm nodes", NEEDS, () => {
     const last = await lab.fencepost(`node remove --service slurm --ip ${addressOf("node2")}`);
     expect([last.exitCode, last.stderr]).toEqual([107, expect.stringContaining("partition debug would have no node")]);
   });
+
+  it("adds a backup controller that shares the state, and takes it out again", async () => {
+    const controller = (verb: string, node: string) =>
+      lab.fencepost(`node ${verb} --service slurm --controller --ip ${addressOf(node)}`);
+    const stranger = await controller("add", "node2");
+    expect([stranger.exitCode, stranger.stderr]).toEqual([107, expect.stringContaining("StateSaveLocation")]);
+    expect(expectDone(await controller("add", "node3")).stdout).toContain("✓ Controller node3 added to Slurm\n");
+    expect(await conf("node2")).toBe(
+      CONF.replace("# the primary\n", `# the primary\nSlurmctldHost=node3(${addressOf("node3")})\n`),
+    );
+    expect(await lab.must("node1", ["scontrol", "ping"])).toMatch(
+      /\(primary\) at node1 is UP\n.*\(backup\d*\) at node3 is UP/,
+    );
+    const primary = await controller("remove", "node1");
+    expect([primary.exitCode, primary.stderr]).toEqual([107, expect.stringContaining("it is the primary")]);
+    expectDone(await controller("remove", "node3"));
+    for (const node of ["node1", "node2"]) expect(await conf(node)).toBe(CONF);
+    expect(await lab.must("node1", ["scontrol", "ping"])).not.toContain("node3");
+    expect((await lab.on("node3", ["pgrep", "-x", "slurmctld"])).exitCode).toBe(1);
+  });
 });

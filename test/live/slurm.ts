@@ -48,7 +48,7 @@ export type SlurmLab = Awaited<ReturnType<typeof startSlurm>>;
 export async function startSlurm() {
   const id = `s${process.pid.toString(36)}`;
   const lab = join(tmpdir(), `fencepost-lab-${id}`);
-  for (const path of ["layer", "ssh", ...NAMES]) mkdirSync(join(lab, path), { recursive: true, mode: 0o755 });
+  for (const path of ["layer", "ssh", "state", ...NAMES]) mkdirSync(join(lab, path), { recursive: true, mode: 0o755 });
   copyFileSync(EXECUTABLE, join(lab, "executable"));
   makeKeys(join(lab, "ssh"));
   writeFileSync(join(lab, "munge.key"), randomBytes(1024));

@@ -11,7 +11,7 @@ import type { NodeCall } from "../node/service.ts";
 import { checkName, controllersOf, settingOf } from "./conf.ts";
 import { shortName } from "./operations.ts";
 import { type Change, planAddController, planRemoveController } from "./plan.ts";
-import { pidFilesOf, readCopies, readSite, reasonsAgainstMunge, refuse } from "./site.ts";
+import { readCopies, readSite, reasonsAgainstMunge, refuse } from "./site.ts";
 import { told } from "./state.ts";
 
 export async function addController(call: NodeCall): Promise<Plan> {
@@ -27,7 +27,7 @@ export async function addController(call: NodeCall): Promise<Plan> {
   refuse(`Slurm: cannot add controller ${name}`, reasons, `compare ${conf.file} and StateSaveLocation on all hosts`);
   const last = controllers.at(-1);
   const edits = [{ at: last?.line.at ?? 1, how: "after" as const, text: `SlurmctldHost=${name}(${ip})` }];
-  const change: Change = { id: call.id, conf, edits, copies, pidFiles: pidFilesOf(conf) };
+  const change: Change = { id: call.id, conf, edits, copies };
   return planAddController(change, { name, where: ip, isController: true, isNode: false });
 }
 
@@ -69,6 +69,6 @@ export async function removeController(call: NodeCall): Promise<Plan> {
     if (copy.name !== leaver.name) return [copy];
     return copy.isNode ? [{ ...copy, isController: false }] : [];
   });
-  const change: Change = { id: call.id, conf, edits, copies: others, pidFiles: pidFilesOf(conf) };
+  const change: Change = { id: call.id, conf, edits, copies: others };
   return planRemoveController(change, { name: leaver.name, where: leaver.address, isController: true, isNode: false });
 }

@@ -28,7 +28,7 @@ const isUp = ({ state }: SlurmNode): boolean =>
 
 const hashThere = (step: Step, host: Host) => readHash(host, text(step, "where"), text(step, "file"));
 const isRestarted = (step: Step, host: Host) =>
-  isNewer(host, text(step, "where"), text(step, "pidFile"), text(step, "file"));
+  isNewer(host, text(step, "where"), text(step, "daemon"), text(step, "file"));
 
 /** Nothing may be on a node that goes. One that slurmctld no longer knows has nothing any more. */
 async function guardDrained(step: Step, host: Host): Promise<void> {
@@ -142,7 +142,7 @@ export const SLURM_KINDS = {
   },
   "slurm-stop": {
     standing: asked(async (step, host) => {
-      const daemon = text(step, "daemon") || "slurmd";
+      const daemon = text(step, "daemon");
       const result = await host.run(onHost(text(step, "where"), ["pgrep", "-x", daemon]), { timeoutMs: TIMEOUT_MS });
       if (result.exitCode === 0) return { state: "todo", detail: `${daemon} runs there` };
       return result.exitCode === 1

@@ -21,7 +21,7 @@ import {
 import { addController, removeController } from "./controller.ts";
 import { shortName } from "./operations.ts";
 import { type Change, planAdd, planRemove } from "./plan.ts";
-import { pidFilesOf, readCopies, readSite, reasonsAgainstMunge, refuse } from "./site.ts";
+import { readCopies, readSite, reasonsAgainstMunge, refuse } from "./site.ts";
 import { expandNames, foldNames, HERE, told } from "./state.ts";
 
 const OPTIONS = {
@@ -78,8 +78,6 @@ async function add(call: NodeCall): Promise<Plan> {
     });
   const { copies, reasons } = await readCopies(site, call.args, undefined);
   reasons.push(...(await reasonsAgainstMunge(host, ip)));
-  for (const [daemon, file] of Object.entries(pidFilesOf(conf)))
-    if (file.includes("%")) reasons.push(`${daemon}'s pid file has a pattern: ${file}`);
   const hint = `compare ${conf.file} on all hosts`;
   refuse(`Slurm: cannot add ${name}`, reasons, hint);
   const last = linesWith(conf, "nodename")
@@ -98,7 +96,7 @@ async function add(call: NodeCall): Promise<Plan> {
   const joins = partition === undefined ? undefined : partitionEdit(conf, partition, name);
   if (joins) edits.push(joins);
   const hasPartition = joins !== undefined || linesWith(conf, "partitionname").some((line) => isAll(line));
-  const change: Change = { id: call.id, conf, edits, copies, pidFiles: pidFilesOf(conf) };
+  const change: Change = { id: call.id, conf, edits, copies };
   return planAdd(
     change,
     { name, where: ip, isController: false, isNode: true, isConfigless: isConfigless(conf) },
@@ -162,7 +160,7 @@ async function remove(call: NodeCall): Promise<Plan> {
   const isHere = node.hostname === own;
   const where = isHere ? HERE : node.address;
   const answers = isHere || (await host.run(sshArgv(where, ["true"]), { timeoutMs: 15_000 })).exitCode === 0;
-  const change: Change = { id: call.id, conf, edits, copies, pidFiles: pidFilesOf(conf) };
+  const change: Change = { id: call.id, conf, edits, copies };
   const stays = controllers.some((one) => one.name === node.hostname);
   return planRemove(
     change,

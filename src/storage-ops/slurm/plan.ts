@@ -22,7 +22,6 @@ export type Change = {
   edits: readonly Edit[];
   /** Those that have the copy now and go on having it. */
   copies: readonly Copy[];
-  pidFiles: { slurmctld: string; slurmd: string };
 };
 
 const shared = ({ conf, edits }: Change, target: string): Record<string, string> => ({
@@ -68,10 +67,9 @@ export const shownEdits = ({ lines }: Conf, edits: readonly Edit[]): string[] =>
 function restartStep(
   daemon: "slurmctld" | "slurmd",
   { name, where }: Copy,
-  { conf, pidFiles }: Change,
+  { conf }: Change,
   more: Partial<Step> & { data?: StepData } = {},
 ): Step {
-  const pidFile = pidFiles[daemon];
   return {
     id: `${daemon}-${name}`,
     kind: "slurm-daemon",
@@ -80,9 +78,9 @@ function restartStep(
     timeoutMs: RESTART_MS,
     destructive: false,
     waits: false,
-    doneWhen: `it has begun after ${conf.file} was changed (${pidFile})`,
+    doneWhen: `it has begun after ${conf.file} was changed`,
     ...more,
-    data: { where, file: conf.file, pidFile, ...more.data },
+    data: { where, file: conf.file, daemon, ...more.data },
   };
 }
 
@@ -183,7 +181,7 @@ export function planRemove(change: Change, leaver: Copy & { answers: boolean }, 
       doneWhen: "no slurmd runs there",
       requires: "no job is on the drained node",
       undo: { argv: onHost(where, ["systemctl", "start", "slurmd"]), timeoutMs: RESTART_MS },
-      data: { ...shared(change, name), where },
+      data: { ...shared(change, name), where, daemon: "slurmd" },
     });
   steps.push(...editSteps(change, name, "remove"));
   const restarts = restartSteps(change, name, "remove");

@@ -7,9 +7,9 @@ import type { Host } from "../../core/host.ts";
 import { isHostWord, sshArgv } from "../../core/ssh.ts";
 import { lastWords } from "../../core/text.ts";
 import type { NodeCall } from "../node/service.ts";
-import { type Conf, controllersOf, isConfigless, parseConf, settingOf } from "./conf.ts";
+import { type Conf, controllersOf, isConfigless, parseConf } from "./conf.ts";
 import { shortName } from "./operations.ts";
-import type { Change, Copy } from "./plan.ts";
+import type { Copy } from "./plan.ts";
 import { HERE, readHash, readNodes, type SlurmNode, told } from "./state.ts";
 
 export const refuse = (what: string, reasons: readonly string[], hint: string): void => {
@@ -66,11 +66,6 @@ export async function readCopies({ conf, nodes, host }: Site, args: NodeCall["ar
   );
   return { copies: all, reasons: reasons.flat() };
 }
-
-export const pidFilesOf = (conf: Conf): Change["pidFiles"] => ({
-  slurmctld: settingOf(conf, "slurmctldpidfile") ?? "/var/run/slurmctld.pid",
-  slurmd: settingOf(conf, "slurmdpidfile") ?? "/var/run/slurmd.pid",
-});
 
 /** A credential made there must be readable here: the same key, and clocks that agree. */
 export async function reasonsAgainstMunge(host: Host, ip: string): Promise<string[]> {

@@ -82,15 +82,20 @@ export async function readHash(host: Host, where: string, file: string): Promise
   return hash;
 }
 
-/** Whether a daemon has begun after the file was last written: both by that host's own clock. */
-export async function isNewer(host: Host, where: string, pidFile: string, file: string): Promise<boolean> {
-  const argv = onHost(where, ["stat", "-L", "-c", "%.9Y", file, pidFile]);
+/** A process's start is known to the second, and rounded down. */
+const ROUNDING_S = 1;
+
+/** Whether all processes of a daemon have begun after the file was last written: both by that host's own clock. */
+export async function isNewer(host: Host, where: string, daemon: string, file: string): Promise<boolean> {
+  const written = Number((await told(host, onHost(where, ["stat", "-L", "-c", "%Y", "--", file]))).trim());
+  const argv = onHost(where, ["env", "TZ=UTC", "ps", "-C", daemon, "-o", "lstart="]);
   const result = await host.run(argv, { timeoutMs: TIMEOUT_MS });
-  if (result.exitCode === 1 && result.stderr.includes(pidFile)) return false;
+  if (result.exitCode === 1 && result.stdout.trim() === "" && result.stderr.trim() === "") return false;
   const failure = failureOf(result, TIMEOUT_MS);
   if (failure !== undefined) throw new OpsError("failed", `${where || "here"}: ${failure}`);
-  const [written = Number.NaN, begun = Number.NaN] = result.stdout.trim().split("\n").map(Number);
-  if (Number.isNaN(written) || Number.isNaN(begun))
-    throw new OpsError("bad-output", `${where || "here"}: stat: no times`);
-  return begun > written;
+  const lines = result.stdout.split("\n").filter((line) => line.trim() !== "");
+  const begun = Math.min(...lines.map((line) => Date.parse(`${line.trim()} UTC`) / 1000));
+  if (Number.isNaN(written) || !Number.isFinite(begun))
+    throw new OpsError("bad-output", `${where || "here"}: no times of ${daemon} and ${file}`);
+  return begun + ROUNDING_S >= written;
 }

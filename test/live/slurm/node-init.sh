@@ -26,6 +26,8 @@ mkdir -p "$lab/$name"/disk/{fencepost,log/munge}
 mount --bind "$lab" ".$lab"
 mount --bind "$lab/$name/disk/fencepost" var/lib/fencepost
 mount --bind "$lab/$name/disk/log" var/log
+# The controllers' shared directory; node2 has one of its own.
+if [ "$name" != node2 ]; then mount --bind "$lab/state" var/lib/slurm/state; fi
 mount -t tmpfs -o mode=700 tmpfs root
 mkdir -m 700 root/.ssh
 : >usr/bin/fencepost

@@ -86,9 +86,8 @@ describe("planning", () => {
     { name: "c2", where: "10.0.0.2", isController: true, isNode: false },
     { name: "n1", where: "10.0.0.11", isController: false, isNode: true },
   ];
-  const pidFiles = { slurmctld: "/run/slurmctld.pid", slurmd: "/run/slurmd.pid" };
   const edits: Edit[] = [{ at: 5, how: "after", text: "NodeName=n4" }];
-  const change = { id: "x", conf, edits, copies, pidFiles };
+  const change = { id: "x", conf, edits, copies };
   const node = { name: "n4", where: "10.0.0.4", isController: false, isNode: true };
 
   it("changes every copy, this one first, then restarts the primary, the backup, the nodes and the new one", () => {
