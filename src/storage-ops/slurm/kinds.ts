@@ -30,8 +30,12 @@ const hashThere = (step: Step, host: Host) => readHash(host, text(step, "where")
 const isRestarted = (step: Step, host: Host) =>
   isNewer(host, text(step, "where"), text(step, "daemon"), text(step, "file"));
 
-/** Nothing may be on a node that goes. One that slurmctld no longer knows has nothing any more. */
+/**
+ * Nothing may be on a node that goes. One that slurmctld no longer knows has nothing any more. A controller that goes may have
+ * the name of a node that stays.
+ */
 async function guardDrained(step: Step, host: Host): Promise<void> {
+  if (step.data.isDrained !== true) return;
   const node = await nodeOf(step, host);
   if (!node) return;
   const jobs = await readJobs(host, node.name);
@@ -64,7 +68,7 @@ export const SLURM_KINDS = {
           },
         );
       }
-      if (text(step, "way") === "remove") await guardDrained(step, host);
+      await guardDrained(step, host);
     },
   },
   "slurm-copy": {

@@ -32,7 +32,7 @@ const shared = ({ conf, edits }: Change, target: string): Record<string, string>
 });
 const at = (name: string, where: string): string => (where === HERE ? "here" : name);
 
-function editSteps(change: Change, target: string, way: "add" | "remove"): Step[] {
+function editSteps(change: Change, target: string, way: "add" | "remove", isDrained = false): Step[] {
   const { conf, edits, copies, id } = change;
   const words: Argv = ["sed", `--in-place=.fencepost-${id}`, "--follow-symlinks", ...sedWords(edits), conf.file];
   const back =
@@ -49,9 +49,9 @@ function editSteps(change: Change, target: string, way: "add" | "remove"): Step[
       destructive: true,
       waits: false,
       doneWhen: "the file's checksum is that of the changed one",
-      requires: `the file is the one this was planned for${way === "remove" ? ", and no job is on the drained node" : ""}`,
+      requires: `the file is the one this was planned for${isDrained ? ", and no job is on the drained node" : ""}`,
       undo: { impossible: back },
-      data: { ...shared(change, target), where, way },
+      data: { ...shared(change, target), where, isDrained },
       before: [`ℹ ${conf.file} (${at(name, where)}):`, ...shownEdits(conf, edits)],
     }),
   );
@@ -181,9 +181,9 @@ export function planRemove(change: Change, leaver: Copy & { answers: boolean }, 
       doneWhen: "no slurmd runs there",
       requires: "no job is on the drained node",
       undo: { argv: onHost(where, ["systemctl", "start", "slurmd"]), timeoutMs: RESTART_MS },
-      data: { ...shared(change, name), where, daemon: "slurmd" },
+      data: { ...shared(change, name), where, daemon: "slurmd", isDrained: true },
     });
-  steps.push(...editSteps(change, name, "remove"));
+  steps.push(...editSteps(change, name, "remove", true));
   const restarts = restartSteps(change, name, "remove");
   const last = restarts.at(-1);
   if (last) restarts[restarts.length - 1] = { ...last, after: [`✓ Node ${name} removed from Slurm`] };

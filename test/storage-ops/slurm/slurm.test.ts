@@ -118,5 +118,7 @@ describe("planning", () => {
     const ids = (answers: boolean) => planRemove(change, { ...node, answers }, []).steps.map(({ id }) => id);
     expect(ids(true).slice(0, 3)).toEqual(["drain-n4", "stop-n4", "conf-c1"]);
     expect(ids(false).slice(0, 2)).toEqual(["drain-n4", "conf-c1"]);
+    const edit = planRemove(change, { ...node, answers: true }, []).steps.find(({ id }) => id === "conf-c1");
+    expect(edit?.data.isDrained).toBe(true);
   });
 });
