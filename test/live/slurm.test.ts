@@ -78,7 +78,11 @@ liveDescribe("Slurm nodes", NEEDS, () => {
     const jobState = () => lab.must("node1", ["squeue", "--noheader", "--jobs", job, "--format", "%T"]);
     await lab.waitFor("the job", async () => (await jobState()).trim() === "RUNNING");
     const removing = lab.fencepost(remove);
-    await lab.waitFor("the drain", async () => (await stateOf("node3")) === "draining");
+    const told = () => lab.must("node1", ["cat", "/var/log/cluster_node_remove.log"]);
+    await lab.waitFor("it to tell what it waits for", async () =>
+      (await told()).includes(`1 jobs still on it: ${job}`),
+    );
+    expect(await stateOf("node3")).toBe("draining");
     const name =
       (await lab.must("node1", ["ls", "/var/lib/fencepost/journal"]))
         .split("\n")
@@ -93,7 +97,6 @@ liveDescribe("Slurm nodes", NEEDS, () => {
     expect(await conf("node1")).not.toBe(CONF);
     await lab.must("node1", ["scancel", job]);
     const { stdout } = expectDone(await resuming);
-    expect(stdout).toContain(`1 jobs still on it: ${job}`);
     expect(stdout).toContain("✓ Node node3 drained\n");
     expect(stdout).toContain("✓ Node node3 removed from Slurm\n");
     for (const node of ["node1", "node2"]) expect(await conf(node)).toBe(CONF);
