@@ -20,10 +20,15 @@ const SSH_TIMEOUT_MS = 20_000;
 const PATIENCE_MS = 5_000;
 const RETRY_MS = 250;
 
-export type Place = { name: string; isLocal: boolean };
+export type Place = {
+  name: string;
+  isLocal: boolean;
+  /** Its own way to be locked, where the service has one that needs no ssh. */
+  take?: (note: string, context: ProgramContext) => Promise<Release | NotTaken>;
+};
 export type LockRequest = { object: string; journal: string; places: readonly Place[] };
 
-type Release = () => Promise<void>;
+export type Release = () => Promise<void>;
 
 export async function withClusterLock<T>(
   context: ProgramContext,
@@ -41,7 +46,8 @@ export async function withClusterLock<T>(
   const take = async (place: Place): Promise<void> => {
     const untilMs = context.host.monotonicMs() + PATIENCE_MS;
     for (;;) {
-      const taken = await (place.isLocal ? takeHere(path, note) : takeThere(context, place.name, path, note));
+      const taken = await (place.take?.(note, context) ??
+        (place.isLocal ? takeHere(path, note) : takeThere(context, place.name, path, note)));
       if (typeof taken === "function") {
         held.push(taken);
         return;
@@ -70,7 +76,7 @@ export async function withClusterLock<T>(
   }
 }
 
-type NotTaken = { why: string; isFinal: boolean };
+export type NotTaken = { why: string; isFinal: boolean };
 const heldBy = (note: string): NotTaken => ({
   why: `another operation is at work: ${escapeControl(note.trim().slice(0, 400)) || "it has just begun"}`,
   isFinal: false,

@@ -13,11 +13,15 @@ export type Operations = {
   kinds: StepKinds;
   /** Where it is locked: every node that could change the same thing, in an order that all of them agree on. */
   placesOf: (plan: Plan, host: Host) => Promise<Place[]>;
+  /** The Host that its steps run on, where they need what no journal may keep (a password in the environment). */
+  hostFor?: (plan: Plan, host: Host) => Promise<Host>;
 };
 
 const SERVICES: Readonly<Record<string, () => Promise<Operations>>> = {
   gluster: async () => (await import("./gluster/operations.ts")).GLUSTER_OPERATIONS,
   mariadb: async () => (await import("./mariadb/operations.ts")).MARIADB_OPERATIONS,
+  redis: async () => (await import("./redis/operations.ts")).REDIS_OPERATIONS,
+  slurm: async () => (await import("./slurm/operations.ts")).SLURM_OPERATIONS,
 };
 
 export async function operationsOf({ operation }: Plan): Promise<Operations> {

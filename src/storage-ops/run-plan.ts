@@ -74,9 +74,10 @@ async function drive(
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
   try {
     await tell(`ℹ Journal: ${journal.id}`);
+    const { kinds, hostFor } = await operationsOf(plan);
     const reports = await work(plan, {
-      kinds: (await operationsOf(plan)).kinds,
-      host: context.host,
+      kinds,
+      host: (await hostFor?.(plan, context.host)) ?? context.host,
       journal,
       signal: stop.signal,
       onStart: async (step) => {
