@@ -184,49 +184,8 @@ esac
     ).toBe(sums.get("rep"));
   });
 
-  it("waits for a heal that has no room and no inodes, calls nothing healed, and ends it once there are some", async () => {
-    // 40 files of 70,000 bytes do not go in here, and of what they need in inodes (80) there are 20 too few.
-    const used = Number((await lab.sh("node3", "df --output=iused /data/glusterfs | tail -1")).trim());
-    const small = (size: string, inodes: number): string => `size=${size},nr_inodes=${inodes}`;
-    await lab.sh("node4", `mount -t tmpfs -o ${small("2m", used - 20)} tmpfs /data/glusterfs`);
-    const log = "/var/log/cluster_node_add.log";
-    await lab.sh("node1", `: >${log}`);
-    const { output } = await runUntil(
-      lab,
-      ADD("node4"),
-      (record) => record === "step add-brick done",
-      async () => {
-        await lab.waitFor(
-          "what is left to heal",
-          async () => {
-            const said = await lab.sh("node1", `tail -3 ${log}`);
-            if (!/ entries to heal|unknown how much/.test(said)) throw new Error(said);
-            return true;
-          },
-          90_000,
-        );
-        expect((await fencepost("gluster health --volume rep")).exitCode).not.toBe(0);
-        // A second operator at the same time, on another node.
-        expect(exits(await fencepost(REMOVE("node3"), "node2"))).toMatch(/^107 /s);
-        await lab.sh("node4", `mount -o remount,${small("512m", used - 20)} /data/glusterfs`);
-        expect((await fencepost("gluster health --volume rep")).exitCode).not.toBe(0);
-        await lab.sh("node4", `mount -o remount,${small("512m", 100_000)} /data/glusterfs`);
-        // A brick whose disk is full ends itself when it cannot write its own health check.
-        await lab.gluster("node1", "volume start rep force");
-      },
-    );
-    expect(exits(output)).toMatch(/^0 /s);
-    expect(await bricks("rep")).toHaveLength(4);
-    expect(
-      await lab.sh(
-        "node4",
-        "cd /data/glusterfs/rep && find . -type f -not -path './.glusterfs/*' | sort | xargs md5sum",
-      ),
-    ).toBe(sums.get("rep"));
-    await deleteVolume("rep");
-  });
-
   it("reports data that could not be moved because a brick died, and takes the removal back", async () => {
+    await deleteVolume("rep");
     await createVolume("dist", ["node1", "node2", "node3"].map((node) => brick(node, "dist")).join(" "), 60, 70_000);
     const { id, output } = await runUntil(
       lab,
@@ -315,5 +274,38 @@ esac
     expect(recordsOf(lab, id)).toContain("step remove-brick-commit-dr done");
     expect(await bricks("dr")).toEqual(["node1", "node2"].map((node) => brick(node, "dr")));
     await expectWhole("dr");
+  });
+
+  it("calls no copy healed whose disk is full, and ends once there is room", async () => {
+    await deleteVolume("dr");
+    await createVolume(
+      "full",
+      `replica 2 ${["node1", "node2"].map((node) => brick(node, "full")).join(" ")}`,
+      40,
+      70_000,
+    );
+    // 40 files of 70,000 bytes do not go in here.
+    await lab.sh("node4", "mount -t tmpfs -o size=2m tmpfs /data/glusterfs");
+    const { output } = await runUntil(
+      lab,
+      ADD("node4"),
+      (record) => record === "step add-brick done",
+      async () => {
+        await lab.waitFor("no room to be left", async () =>
+          /^ *0$/m.test(await lab.sh("node4", "df --output=avail /data/glusterfs")),
+        );
+        expect((await fencepost("gluster health --volume full")).exitCode).not.toBe(0);
+        await lab.sh("node4", "mount -o remount,size=512m /data/glusterfs");
+        await lab.waitFor("the new copy to be whole", async () => {
+          // A brick that cannot write its own health check ends itself.
+          await lab.gluster("node1", "volume start full force");
+          return (await fencepost("gluster health --volume full")).exitCode === 0;
+        });
+      },
+    );
+    expect(exits(output)).toMatch(/^0 /s);
+    const found = "cd /data/glusterfs/full && find . -type f -not -path './.glusterfs/*' | sort | xargs md5sum";
+    expect(await lab.sh("node4", found)).toBe(sums.get("full"));
+    await expectWhole("full");
   });
 });
