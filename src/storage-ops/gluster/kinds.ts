@@ -27,7 +27,7 @@ const text = (step: Step, key: string): string => String(step.data[key] ?? "");
 const list = (step: Step, key: string): string[] => [step.data[key] ?? []].flat().map(String);
 
 /** glusterd's lock in other hands is `working`: what is done under it may be this very step. */
-const asked =
+export const asked =
   (ask: (step: Step, host: Host) => Promise<Standing>) =>
   async (step: Step, host: Host): Promise<Standing> => {
     try {
@@ -84,7 +84,7 @@ async function guardRemoval(step: Step, host: Host): Promise<void> {
   refuse(`volume ${name}: cannot remove ${bricks.join(", ")}`, reasons, `fencepost gluster health --volume ${name}`);
 }
 
-const withoutTasks = (pool: Awaited<ReturnType<typeof readPool>>, volume: string) => {
+export const withoutTasks = (pool: Awaited<ReturnType<typeof readPool>>, volume: string) => {
   const status = pool.status.get(volume);
   return status ? { ...pool, status: new Map([...pool.status, [volume, { ...status, tasks: [] }]]) } : pool;
 };

@@ -30,10 +30,10 @@ export function refuse(what: string, reasons: readonly string[], hint: string): 
   if (reasons.length > 0) throw new OpsError("unsafe", `${what}: ${reasons.join("; ")}`, { hint });
 }
 
-const OBJECT = "gluster-pool";
+export const OBJECT = "gluster-pool";
 
 /** glusterd's whole configuration, beside the journal, before anything is changed. */
-function backupStep(file: string): Step {
+export function backupStep(file: string): Step {
   return {
     id: "backup",
     kind: "backup",
@@ -47,7 +47,7 @@ function backupStep(file: string): Step {
   };
 }
 
-const topology = ({
+export const topology = ({
   name,
   bricks,
   replica,
