@@ -128,4 +128,150 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
     expect([spoiled.exitCode, spoiled.stdout]).toEqual([1, expect.stringContaining("not whole")]);
     await lab.sh("node1", `cp /root/whole ${archive}`);
   });
+
+  it("lists a split-brain as the files that are meant, and ends it with the losing copies kept", async () => {
+    const off = ["self-heal-daemon", "data-self-heal", "metadata-self-heal", "entry-self-heal"];
+    await createVolume("sb", `replica 2 ${bricks(["node1", "node2"], "sb")}`);
+    await lab.gluster("node1", "volume set sb cluster.quorum-type none");
+    for (const one of off) await lab.gluster("node1", `volume set sb cluster.${one} off`);
+    await lab.sh("node1", "cd /mnt/sb && mkdir -p d && echo base >d/data && echo base >meta && echo fine >fine");
+    await killBrick("node2", "sb");
+    await lab.sh("node1", "cd /mnt/sb && echo one >d/data && chmod 600 meta && echo one >d/twice");
+    await reviveBrick("node2", "sb");
+    await killBrick("node1", "sb");
+    await lab.sh("node1", "cd /mnt/sb && echo two-longer >d/data && chmod 640 meta && echo two-longer >d/twice");
+    await reviveBrick("node1", "sb");
+    for (const one of off) await lab.gluster("node1", `volume set sb cluster.${one} on`);
+
+    const listed = await ours("split-brain sb --json");
+    expect(exits(listed)).toMatch(/^107 /);
+    const { files } = JSON.parse(listed.stdout);
+    type File = { path: string; reason: string; listed_as: string; copies: { size_bytes: number; sha256: string }[] };
+    const told = files.map(({ path, reason, listed_as }: File) => [path, reason, listed_as]).sort();
+    expect(told).toEqual([
+      ["/d/data", "data", "/d/data"],
+      ["/d/twice", "gfid", "/d"],
+      ["/meta", "metadata", "/meta"],
+    ]);
+    const data = files.find(({ path }: File) => path === "/d/data") as File;
+    expect(data.copies.map(({ size_bytes }) => size_bytes)).toEqual([4, 11]);
+    expect(new Set(data.copies.map(({ sha256 }) => sha256)).size).toBe(2);
+
+    expect(exits(await ours("heal sb"))).not.toMatch(/^0 /);
+    expect(exits(await ours("split-brain sb /fine --policy bigger-file"))).toMatch(/^64 .*not in split-brain/);
+    expect(exits(await ours("split-brain sb /meta --policy bigger-file"))).toMatch(/^64 .*the copies are alike/);
+    const planned = await ours("split-brain sb /d/data --policy bigger-file --dry-run");
+    expect(planned.stdout).toContain(`split-brain source-brick ${brick("node2", "sb")} /d/data`);
+    const first = await ours("split-brain sb /d/data --policy bigger-file --json");
+    expect(exits(first)).toMatch(/^0 /);
+    expect(await keptOf(first)).toEqual(["one"]);
+    const rest = await ours(`split-brain sb --all --policy source-brick --source ${brick("node1", "sb")} --json`);
+    expect(exits(rest)).toMatch(/^0 /);
+    expect((await keptOf(rest)).sort()).toEqual(["base", "two-longer"]);
+
+    expect((await ours("split-brain sb")).exitCode).toBe(0);
+    await mount("node3", "sb");
+    expect(await lab.sh("node3", "cd /mnt/sb && cat d/data d/twice fine && stat -c %a meta")).toBe(
+      "two-longer\none\nfine\n600\n",
+    );
+    expect(await onBrick("node2", "sb")).toBe(await onBrick("node1", "sb"));
+  });
+
+  /** The losing copies, from where the plan says they are. */
+  async function keptOf({ stdout }: Output): Promise<string[]> {
+    const picture: string[] = JSON.parse(stdout.trim().split("\n").at(-1) ?? "").plan.picture;
+    const places = picture.flatMap((line) => [...line.matchAll(/(10\.77\.0\.\d+):(\/var\/lib\/\S+)/g)]);
+    return Promise.all(
+      places.map(async ([, address, path]) =>
+        (await lab.sh(lab.names.find((node) => addressOf(node) === address) ?? "", `cat ${path}`)).trim(),
+      ),
+    );
+  }
+
+  it("rebalances a distributed volume after a brick was added, tells it node by node, and refuses it on pure copies", async () => {
+    expect(exits(await ours("rebalance r3 start"))).toMatch(/^64 .*one replica set/);
+    await createVolume("dist", bricks(["node1", "node2"], "dist"));
+    await lab.sh("node1", "cd /mnt/dist && for i in $(seq 80); do echo $i >f$i; done");
+    const before = await checksums("node4", "dist");
+    expect((await ours("rebalance dist status")).stdout).toContain("never started");
+    await lab.gluster("node1", `volume add-brick dist ${brick("node3", "dist")}`);
+    expect(exits(await ours("rebalance dist start"))).toMatch(/^0 /);
+    const { nodes } = JSON.parse((await ours("rebalance dist status --json")).stdout);
+    expect(nodes.map(({ status }: { status: string }) => status)).toEqual(nodes.map(() => "completed"));
+    expect(nodes.length).toBeGreaterThan(1);
+    expect(nodes.reduce((sum: number, { files }: { files: number }) => sum + files, 0)).toBeGreaterThan(0);
+    expect(await lab.sh("node3", "find /data/glusterfs/dist -name 'f*' -size +0 | head -1")).not.toBe("");
+    expect(await checksums("node4", "dist")).toBe(before);
+    expect(exits(await ours("rebalance dist stop"))).toMatch(/^64 .*no rebalance is running/);
+    await killBrick("node3", "dist");
+    expect(exits(await ours("rebalance dist start"))).toMatch(/^107 .*is down/);
+  });
+
+  const heal = (volume: string) =>
+    lab.waitFor(`the heal of ${volume}`, async () => (await ours(`heal ${volume} --info`)).exitCode === 0);
+
+  it("replaces a brick with its data intact, and refuses it while another copy is down or on a bad place", async () => {
+    await killBrick("node2", "r3");
+    const replace = (words: string): Promise<Output> => ours(`replace-brick r3 ${words}`);
+    const [from, to] = [brick("node3", "r3"), brick("node4", "r3")];
+    expect(exits(await replace(`${from} ${to}`))).toMatch(/^107 .*another copy, \S+, is down/);
+    expect(exits(await replace(`${from} ${to} --dead`))).toMatch(/^107 .*another copy, \S+, is down/);
+    await reviveBrick("node2", "r3");
+    await heal("r3");
+    expect(exits(await replace(`${from} ${brick("node1", "r3b")}`))).toMatch(/^107 .*two copies on one node/);
+    expect(exits(await replace(`${from} ${addressOf("node4")}:/srv/r3`))).toMatch(/^107 .*root filesystem/);
+    const planned = await replace(`${from} ${to} --dry-run`);
+    expect(planned.stdout).toMatch(/failures survived: now 1 node, until the new copy is healed 0 nodes, then 1 node/);
+    expect(planned.stdout).toMatch(/to copy: at most \S+ \w+;/);
+    expect(exits(await replace(`${from} ${to}`))).toMatch(/^0 /);
+    expect(await lab.gluster("node1", "volume info r3")).toContain(to);
+    expect(await onBrick("node4", "r3")).toBe(await onBrick("node1", "r3"));
+    expect(await checksums("node2", "r3")).toBe(sums);
+  });
+
+  it("replaces a dead brick only when told that it is dead, and not while the others need something from one another", async () => {
+    const [dead, to] = [brick("node4", "r3"), brick("node3", "r3c")];
+    // node2 falls behind node1 and node4; then node4 dies: of the two that are left, node1 alone has the newest data.
+    await lab.gluster("node1", "volume set r3 cluster.self-heal-daemon off");
+    await killBrick("node2", "r3");
+    await lab.sh("node1", "echo newest >/mnt/r3/f2");
+    await reviveBrick("node2", "r3");
+    await killBrick("node4", "r3");
+    expect(exits(await ours(`replace-brick r3 ${dead} ${to}`))).toMatch(/^107 .*if it is dead for good, say --dead/);
+    expect(exits(await ours(`replace-brick r3 ${dead} ${to} --dead`))).toMatch(
+      new RegExp(`^107 .*${brick("node1", "r3")} holds what ${brick("node2", "r3")} still needs`),
+    );
+    await lab.gluster("node1", "volume set r3 cluster.self-heal-daemon on");
+    await lab.gluster("node1", "volume heal r3");
+    await lab.waitFor(
+      "node2 to be healed",
+      async () => (await lab.sh("node2", "cat /data/glusterfs/r3/f2")) === "newest\n",
+    );
+    await lab.sh("node1", "echo while-dead >/mnt/r3/f3");
+    sums = await checksums("node2", "r3");
+    const replaced = await lab.waitFor("node1 to owe node2 nothing", async () => {
+      const result = await ours(`replace-brick r3 ${dead} ${to} --dead`);
+      return /^107 .*still needs/.test(exits(result)) ? undefined : result;
+    });
+    expect(exits(replaced as Output)).toMatch(/^0 /);
+    expect(await onBrick("node3", "r3c")).toBe(await onBrick("node1", "r3"));
+    expect(await checksums("node2", "r3")).toBe(sums);
+  });
+
+  it("gives a brick an empty disk on the same path, and takes taking it off back", async () => {
+    const reset = (verb: string): Promise<Output> => ours(`reset-brick r3 ${brick("node2", "r3")} ${verb}`);
+    expect(exits(await reset("commit"))).toMatch(/^107 .*is up: take it off first/);
+    const off = await reset("start --json");
+    expect(exits(off)).toMatch(/^0 /);
+    expect(exits(await reset("commit"))).toMatch(/^107 .*is not empty/);
+    const { journal } = JSON.parse(off.stdout.trim().split("\n").at(-1) ?? "");
+    expect(exits(await lab.fencepost("node1", `journal undo ${journal}`))).toMatch(/^0 /);
+    expect(await isOnline("node2", "r3")).toBe(true);
+    await heal("r3");
+    expect(exits(await reset("start"))).toMatch(/^0 /);
+    await lab.sh("node2", "rm -rf /data/glusterfs/r3");
+    expect(exits(await reset("commit"))).toMatch(/^0 /);
+    expect(await onBrick("node2", "r3")).toBe(await onBrick("node1", "r3"));
+    expect(await checksums("node3", "r3")).toBe(sums);
+  });
 });

@@ -33,9 +33,21 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     async () => (await import("./commands/guards.ts")).VOLUME_COMPLETE,
   ),
   heal: entry("heals a volume, and tells by brick what is left", async () => (await import("./commands/heal.ts")).HEAL),
+  "split-brain": entry(
+    "files whose copies disagree: which, why, and which copy is to win",
+    async () => (await import("./commands/split-brain.ts")).SPLIT_BRAIN,
+  ),
   rebalance: entry(
     "spreads a distributed volume over its bricks",
     async () => (await import("./commands/rebalance.ts")).REBALANCE,
+  ),
+  "replace-brick": entry(
+    "puts another brick in a brick's place, and heals it",
+    async () => (await import("./commands/replace.ts")).REPLACE_BRICK,
+  ),
+  "reset-brick": entry(
+    "takes a brick off for a new disk, and back on the same path",
+    async () => (await import("./commands/replace.ts")).RESET_BRICK,
   ),
   options: entry(
     "a volume's options against defaults and recommendations; sets them",

@@ -1,15 +1,34 @@
 /** The steps that change a pool, and where they are locked: every peer, in the order of their UUIDs. */
+import type { Plan } from "../../core/plan.ts";
 import type { Operations } from "../operations.ts";
 import { HEAL_KINDS } from "./heal-run.ts";
 import { GLUSTER_KINDS } from "./kinds.ts";
 import { OPTIONS_KINDS } from "./options-plan.ts";
 import { REBALANCE_KINDS } from "./rebalance-run.ts";
+import { REPLACE_KINDS } from "./replace-kinds.ts";
+import { SPLIT_BRAIN_KINDS } from "./split-brain-plan.ts";
 import { readPeers } from "./state.ts";
 
+/** The node whose brick is given up as dead: while it is not connected nobody can hold a lock there, or change the pool from there. */
+const givenUp = ({ steps }: Plan): string | undefined => {
+  const step = steps.find(({ kind, data }) => kind === "replace-brick" && data.dead === true);
+  return step && String(step.data.fromUuid);
+};
+
 export const GLUSTER_OPERATIONS: Operations = {
-  kinds: { ...GLUSTER_KINDS, ...HEAL_KINDS, ...OPTIONS_KINDS, ...REBALANCE_KINDS },
-  placesOf: async (_plan, host) => {
-    const peers = (await readPeers(host)).sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
-    return peers.map(({ hostnames: [name = ""], isLocal }) => ({ name, isLocal }));
+  kinds: {
+    ...GLUSTER_KINDS,
+    ...HEAL_KINDS,
+    ...OPTIONS_KINDS,
+    ...REBALANCE_KINDS,
+    ...REPLACE_KINDS,
+    ...SPLIT_BRAIN_KINDS,
+  },
+  placesOf: async (plan, host) => {
+    const dead = givenUp(plan);
+    const peers = (await readPeers(host)).filter(({ uuid, connected }) => connected || uuid !== dead);
+    return peers
+      .sort((a, b) => (a.uuid < b.uuid ? -1 : 1))
+      .map(({ hostnames: [name = ""], isLocal }) => ({ name, isLocal }));
   },
 };
