@@ -26,6 +26,8 @@ export type Step = {
   destructive: boolean;
   /** After the command the step is not over until its kind says so: a heal, a rebalance. */
   waits: boolean;
+  /** Of one that waits: giving the command again does no harm, so it is given again while there is something to do. */
+  repeats?: boolean;
   /** For people: what is read to tell that it is done. */
   doneWhen: string;
   /** For people: what must hold right before it runs; undefined when nothing need. */
@@ -57,6 +59,8 @@ export type Standing = {
   detail: string;
   /** What is left to do, in units of its own: for rate, time left and the notice that nothing moves. */
   remaining?: number;
+  /** Something is at work that ends by itself and gives no number: it does not stall. */
+  moves?: boolean;
 };
 
 export type StepKind = {
@@ -98,6 +102,8 @@ const DECIDE_MS = 300_000;
 const STALL_MS = 1_800_000;
 /** So often a wait may find that nothing is going on. */
 const MAX_IDLE = 5;
+/** Between two turns of a command that may be given again, doubled each time, at most the second. */
+const REPEAT_MS = [1_000, 60_000] as const;
 /** glusterd's lock is held for seconds; a stale one for three minutes (its mgmt_v3 lock timer). */
 const BUSY_RETRIES_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000];
 export const BUSY = /another transaction (is )?in progress|locking failed|unable to acquire lock|please try again/i;
@@ -167,7 +173,10 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
   };
   try {
     // A step that was begun may still be going on inside a daemon: it is asked about until that is decided.
-    let standing = await decide(step, before === undefined ? "first" : "again", options);
+    const again = before !== undefined;
+    let standing = await decide(step, again ? "again" : "first", options).catch((error: unknown) =>
+      endedBadly(error, again && step.repeats ? "todo" : undefined),
+    );
     if (standing.state === "done") return end({ id: step.id, status: "already", detail: standing.detail });
     for (let attempt = 0; standing.state === "todo"; attempt++) {
       await kind.guard?.(step, host);
@@ -176,7 +185,8 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
       const failure = failureOf(result, step.timeoutMs);
       standing = await decide(step, "again", options);
       if (standing.state !== "todo") break;
-      if (failure === undefined && step.waits) {
+      if (step.waits && (failure === undefined || step.repeats)) {
+        if (failure !== undefined) await options.onProgress?.({ step, text: failure });
         standing = { ...standing, state: "working" };
         break;
       }
@@ -199,6 +209,12 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
 /** gluster says with exit code 0 and in its XML that it refused. */
 const errorIn = (stdout: string): string => /<opErrstr>([^<]+)</.exec(stdout)?.[1]?.trim() ?? "";
 
+/** What ended badly may be tried again by a resume where that does no harm, and be taken back in any case. */
+function endedBadly(error: unknown, state: Standing["state"] | undefined): Standing {
+  if (state === undefined || !(error instanceof OpsError && error.kind === "unsafe")) throw error;
+  return { state, detail: reasonOf(error) };
+}
+
 /** Asks until the answer is one; `working` is one for a step that waits. */
 async function decide(step: Step, turn: "first" | "again", options: ApplyOptions): Promise<Standing> {
   const { host, kinds, pollMs = POLL_MS, decideMs = DECIDE_MS } = options;
@@ -207,7 +223,8 @@ async function decide(step: Step, turn: "first" | "again", options: ApplyOptions
     const standing = await (kinds[step.kind] as StepKind).standing(step, host);
     // What could not be asked before anything was begun is no reason to wait: nothing is changed on a guess.
     const undecided =
-      (standing.state === "unknown" && turn === "again") || (standing.state === "working" && !step.waits);
+      (standing.state === "unknown" && (turn === "again" || step.repeats === true)) ||
+      (standing.state === "working" && !step.waits);
     if (!undecided) return standing;
     if (options.signal?.aborted || host.monotonicMs() >= untilMs) return { ...standing, state: "unknown" };
     await options.onProgress?.({ step, text: `${turn === "first" ? "asking" : "not decided"}: ${standing.detail}` });
@@ -224,15 +241,18 @@ async function waitFor(step: Step, options: ApplyOptions): Promise<Standing> {
   let movedMs = startedMs;
   let last = "";
   let idle = 0;
+  const again = step.repeats ? repeater(step, options) : undefined;
   for (;;) {
     const standing = await (kinds[step.kind] as StepKind).standing(step, host);
     if (standing.state === "done") return standing;
-    idle = standing.state === "todo" && standing.remaining === undefined ? idle + 1 : 0;
+    const refused = standing.state === "todo" ? await again?.() : undefined;
+    if (refused !== undefined) return { state: "unknown", detail: `${refused} (${standing.detail})` };
+    idle = standing.state === "todo" && standing.remaining === undefined && !again ? idle + 1 : 0;
     if (idle > MAX_IDLE) return { state: "unknown", detail: `it does not go on: ${standing.detail}` };
     const nowMs = host.monotonicMs();
     const { remaining } = standing;
-    if (remaining !== undefined && remaining < best) {
-      best = remaining;
+    if (standing.moves || (remaining !== undefined && remaining < best)) {
+      best = Math.min(best, remaining ?? best);
       movedMs = nowMs;
     }
     if (first === undefined || (remaining ?? 0) > first) first = remaining;
@@ -254,6 +274,29 @@ async function waitFor(step: Step, options: ApplyOptions): Promise<Standing> {
     }
     await host.sleep(pollMs, options.signal);
   }
+}
+
+/** Gives a command again, more and more seldom; why it was refused, once nothing but that has come of it for decideMs. */
+function repeater(step: Step, { host, onProgress, decideMs = DECIDE_MS }: ApplyOptions) {
+  const [firstMs, mostMs] = REPEAT_MS;
+  let waitMs: number = firstMs;
+  let dueMs = host.monotonicMs() + waitMs;
+  let refusedMs: number | undefined;
+  return async (): Promise<string | undefined> => {
+    if (host.monotonicMs() < dueMs) return undefined;
+    const result = await host.run(step.argv, { timeoutMs: step.timeoutMs });
+    const failure = failureOf(result, step.timeoutMs);
+    const nowMs = host.monotonicMs();
+    waitMs = Math.min(waitMs * 2, mostMs);
+    dueMs = nowMs + waitMs;
+    if (failure === undefined) {
+      refusedMs = undefined;
+      return undefined;
+    }
+    refusedMs ??= nowMs;
+    await onProgress?.({ step, text: failure });
+    return nowMs - refusedMs >= decideMs ? failure : undefined;
+  };
 }
 
 /** The first step that was done and that nothing takes back: known before anything else is taken back for nothing. */
@@ -290,7 +333,7 @@ export async function undoPlan(plan: Plan, options: ApplyOptions): Promise<StepR
     };
     try {
       if (undo === undefined) return end("kept", "nothing to take back");
-      let standing = await decide(step, "again", options);
+      let standing = await decide(step, "again", options).catch((error: unknown) => endedBadly(error, "working"));
       if (standing.state === "todo") return end("undone", standing.detail);
       if (standing.state === "unknown") return end("unknown", standing.detail, "timeout");
       if ("impossible" in undo) return end("failed", `cannot be taken back: ${undo.impossible}`, "unsafe");

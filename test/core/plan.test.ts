@@ -84,7 +84,7 @@ function closed(journal: Journal): Journal {
 async function apply(
   { host, kinds, directory }: World,
   plan: Plan,
-  more: { signal?: AbortSignal; stallMs?: number } = {},
+  more: { signal?: AbortSignal; stallMs?: number; decideMs?: number } = {},
 ) {
   const journal = closed(await createJournal(host, "test", plan, directory));
   const reports = applyPlan(plan, { kinds, host, journal, pollMs: 10, decideMs: 100, ...more });
@@ -257,6 +257,38 @@ describe("applying a plan", () => {
     expect(await reports).toMatchObject([
       { status: "unknown", detail: expect.stringContaining("stalled: nothing moved for 1 s: 7 left") },
     ]);
+  });
+
+  it("gives a command that may be given again until it is done, also one that was refused", async () => {
+    const lab = world({ a: exits(10, "Commit failed on node2") });
+    const off: Standing = { state: "todo", detail: "off" };
+    lab.standings.set("a", [...Array.from({ length: 400 }, () => off), { state: "done", detail: "on" }]);
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true, repeats: true })), { decideMs: 10_000 });
+    expect(await statuses(reports)).toEqual(["a done"]);
+    // At once, then after 1 s and 2 s more: 400 looks, 10 ms from one to the next.
+    expect(lab.host.commandLines).toEqual(["turn a on", "turn a on", "turn a on"]);
+  });
+
+  it("gives it up, with the tool's words, when it was refused for too long", async () => {
+    const lab = world({ a: exits(10, "Commit failed on node2") });
+    const off: Standing = { state: "todo", detail: "off" };
+    lab.standings.set(
+      "a",
+      Array.from({ length: 4_000 }, () => off),
+    );
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true, repeats: true })), { decideMs: 5_000 });
+    expect(await reports).toMatchObject([
+      { status: "unknown", detail: "turn a on: exit 10: Commit failed on node2 (off)" },
+    ]);
+  });
+
+  it("does not call it a stall while something is at work that gives no number", async () => {
+    const lab = world({ a: "" });
+    const crawling: Standing = { state: "working", detail: "a crawl is at work", moves: true };
+    const steps = [{ state: "todo", detail: "off" } as const, ...Array.from({ length: 500 }, () => crawling)];
+    lab.standings.set("a", [...steps, { state: "done", detail: "on" }]);
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true })), { stallMs: 1_000 });
+    expect(await statuses(reports)).toEqual(["a done"]);
   });
 
   it.each([

@@ -1,10 +1,8 @@
 /**
- * FAILS NOW, and must pass before issue 5 lands: the new copy is whole when `node add` says so, while files are read.
- * Seen in 1 of 2 clusters (glusterfs 10.3, tmpfs bricks): after 1 → 2 → 3 one file is empty on the new brick. The two good
- * bricks blame it (trusted.afr.v-client-2 = data 1, metadata 1) but have no entry for it in .glusterfs/indices/xattrop, so
- * `heal info` says 0 on every brick and the self-heal daemon never looks. Reads are right, from the good copies; removing
- * those would lose the file. So "0 entries" is no proof: the gates have to have `heal VOLUME full` crawl everything (and
- * wait for its end in `heal VOLUME statistics`), or look at the bricks' own trusted.afr xattrs.
+ * The new copy is whole when `node add` says so, while files are read.
+ * Seen in 1 of 2 clusters (glusterfs 10.3, tmpfs bricks) when the heal was believed to be over with 0 entries in heal info:
+ * after 1 → 2 → 3 one file was empty on the new brick. The two good bricks blamed it (trusted.afr.v-client-2 = data 1,
+ * metadata 1) but had no entry for it in .glusterfs/indices/xattrop, so the self-heal daemon never looked.
  */
 import { expect, it } from "vitest";
 import { addressOf, startGluster } from "./gluster.ts";

@@ -7,6 +7,7 @@ import { OpsError, reasonOf } from "../../core/errors.ts";
 import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import { BUSY, type Standing, type Step, type StepKinds } from "../../core/plan.ts";
+import { reasonsAgainstBlame } from "./blame.ts";
 import { type Grow, reasonsAgainstAdd, reasonsAgainstRemoval, refuse } from "./plan.ts";
 import { reasonsAgainstDetach } from "./safety.ts";
 import { leftoversArgv, readSite, reasonsAgainstSite } from "./site.ts";
@@ -14,6 +15,8 @@ import {
   type BrickHeal,
   findPeer,
   type Migration,
+  type Pool,
+  readCrawls,
   readHeal,
   readMigration,
   readPeers,
@@ -63,6 +66,19 @@ const bricksGone = asked(async (step, host) => {
     : { state: "todo", detail: `still in the volume: ${left.join(", ")}` };
 });
 
+/**
+ * Every file on every copy is looked at for what another copy misses: last, because it takes its time, and for all volumes
+ * of the plan before the first of them is changed.
+ */
+async function unwholeCopies(step: Step, host: Host, pool: Pool): Promise<string[]> {
+  const reasons: string[] = [];
+  for (const name of list(step, "whole")) {
+    const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
+    reasons.push(...(await reasonsAgainstBlame(host, pool.peers, volume)));
+  }
+  return reasons;
+}
+
 async function guardRemoval(step: Step, host: Host): Promise<void> {
   const name = text(step, "volume");
   const pool = await readPool(host, (volume) => volume.name === name);
@@ -81,6 +97,7 @@ async function guardRemoval(step: Step, host: Host): Promise<void> {
     const state = migrationStanding(migration);
     if (state.state !== "done") reasons.push(`the data has not moved: ${state.detail}`);
   }
+  if (reasons.length === 0) reasons.push(...(await unwholeCopies(step, host, pool)));
   refuse(`volume ${name}: cannot remove ${bricks.join(", ")}`, reasons, `fencepost gluster health --volume ${name}`);
 }
 
@@ -89,10 +106,14 @@ export const withoutTasks = (pool: Awaited<ReturnType<typeof readPool>>, volume:
   return status ? { ...pool, status: new Map([...pool.status, [volume, { ...status, tasks: [] }]]) } : pool;
 };
 
-function migrationStanding(migration: Migration | undefined): Standing {
+/** What a removed brick skips is lost with it; what a rebalance skips stays where it is, and is served from there. */
+function migrationStanding(migration: Migration | undefined, skips: "lose" | "stay" = "lose"): Standing {
   if (migration === undefined || migration.nodes.length === 0) return { state: "todo", detail: "not started" };
   const { nodes } = migration;
-  const bad = nodes.filter(({ status, failures, skipped }) => status === "failed" || failures !== 0 || skipped !== 0);
+  const bad = nodes.filter(
+    ({ status, failures, skipped }) =>
+      status === "failed" || failures !== 0 || (skipped !== 0 && (skips === "lose" || skipped === "unknown")),
+  );
   const running = nodes.filter(({ status }) => !["completed", "failed", "stopped"].includes(status));
   const files = nodes.reduce((sum, node) => sum + node.files, 0);
   if (running.length > 0) {
@@ -104,11 +125,12 @@ function migrationStanding(migration: Migration | undefined): Standing {
     const told = bad.map(
       ({ node, status, failures, skipped }) => `${node} ${status}, ${failures} failed, ${skipped} skipped`,
     );
-    throw new OpsError("unsafe", `data was not moved: ${told.join("; ")}`, {
-      hint: "/var/log/glusterfs/*-rebalance.log on that node",
-    });
+    const log = "/var/log/glusterfs/*-rebalance.log on that node";
+    throw new OpsError("unsafe", `data was not moved: ${told.join("; ")}: see ${log}`, { hint: log });
   }
-  return { state: "done", detail: `completed on ${nodes.length} nodes, ${files} files moved` };
+  const skipped = nodes.reduce((sum, node) => sum + (node.skipped === "unknown" ? 0 : node.skipped), 0);
+  const stayed = skipped > 0 ? `, ${skipped} left where they are: no more room elsewhere` : "";
+  return { state: "done", detail: `completed on ${nodes.length} nodes, ${files} files moved${stayed}` };
 }
 
 function healStanding(heal: readonly BrickHeal[], bricks: readonly string[]): Standing {
@@ -128,6 +150,27 @@ function healStanding(heal: readonly BrickHeal[], bricks: readonly string[]): St
   // The heal command may be given again and again: one more round is what is to do.
   if (pending > 0) return { state: "todo", detail: `${pending} entries to heal`, remaining: pending };
   return { state: "done", detail: "nothing to heal on any brick" };
+}
+
+/** 0 entries in heal info is no proof; when nothing crawls any more, every file on every brick is looked at. */
+async function standingOfHeal(step: Step, host: Host): Promise<Standing> {
+  const name = text(step, "volume");
+  const byIndex = healStanding(await readHeal(host, name), [...list(step, "before"), ...list(step, "bricks")]);
+  if (byIndex.state === "working") return byIndex;
+  const running = (await readCrawls(host, name)).filter(({ isRunning }) => isRunning);
+  if (running.length > 0) {
+    const told = running.map(({ brick, type }) => `${type.toLowerCase()} crawl of brick ${Number(brick) + 1} at work`);
+    return {
+      ...byIndex,
+      state: "working",
+      detail: `${byIndex.detail}; ${told.join(", ")}`,
+      moves: byIndex.state === "done",
+    };
+  }
+  if (byIndex.state !== "done") return byIndex;
+  const reasons = await reasonsAgainstBlame(host, await readPeers(host), await readVolume(host, name));
+  if (reasons.length > 0) return { state: "todo", detail: reasons.join("; "), remaining: reasons.length };
+  return { state: "done", detail: "nothing to heal on any brick, no file that a copy misses" };
 }
 
 export const GLUSTER_KINDS = {
@@ -179,24 +222,23 @@ export const GLUSTER_KINDS = {
       const name = text(step, "volume");
       const pool = await readPool(host, (volume) => volume.name === name);
       const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
-      refuse(
-        `volume ${name}: cannot take back the new brick`,
-        reasonsAgainstRemoval(pool, volume),
-        `gluster volume heal ${name} info summary`,
-      );
+      const reasons = reasonsAgainstRemoval(pool, volume);
+      if (reasons.length === 0) reasons.push(...(await reasonsAgainstBlame(host, pool.peers, volume)));
+      refuse(`volume ${name}: cannot take back the new brick`, reasons, `gluster volume heal ${name} info summary`);
     },
   },
   heal: {
-    standing: asked(async (step, host) => {
-      const wanted = [...list(step, "before"), ...list(step, "bricks")];
-      return healStanding(await readHeal(host, text(step, "volume")), wanted);
-    }),
+    standing: asked(standingOfHeal),
   },
   rebalance: {
     standing: asked(async (step, host) => {
       const migration = await readMigration(host, text(step, "volume"), "rebalance");
       if (migration?.taskId === text(step, "previousTask")) return { state: "todo", detail: "not started" };
-      return migrationStanding(migration);
+      const stopped = migration?.nodes.find(({ status }) => status === "stopped");
+      // Not to be started again behind the back of whoever stopped it; a resume does.
+      if (stopped)
+        throw new OpsError("unsafe", `somebody stopped it: ${stopped.node}`, { hint: "fencepost journal list" });
+      return migrationStanding(migration, "stay");
     }),
   },
   "remove-brick-force": { standing: bricksGone, guard: guardRemoval },

@@ -180,6 +180,7 @@ export function planAdd(pool: Pool, { volume, sites, grow: wanted, backupFile }:
           timeoutMs: GLUSTER_TIMEOUT_MS,
           destructive: false,
           waits: true,
+          repeats: true,
           doneWhen: "rebalance status is completed on every node, without failures",
           data: { ...data, previousTask: taskOf(pool, name) },
           before: [`ℹ Rebalancing volume ${name}...`],
@@ -189,11 +190,14 @@ export function planAdd(pool: Pool, { volume, sites, grow: wanted, backupFile }:
           id: "heal",
           kind: "heal",
           title: `heal volume ${name} onto the new ${sites.length > 1 ? "bricks" : "brick"}`,
-          argv: glusterArgv("volume", "heal", name),
+          // A crawl of everything: the index of what is to be healed may lack an entry.
+          argv: glusterArgv("volume", "heal", name, "full"),
           timeoutMs: GLUSTER_TIMEOUT_MS,
           destructive: false,
           waits: true,
-          doneWhen: "heal info has no entry on any brick, and every brick answers",
+          repeats: true,
+          doneWhen:
+            "heal info has no entry on any brick, every brick answers, no crawl is at work, and no file on any brick blames another copy (trusted.afr)",
           data,
           before: [`ℹ Healing volume ${name} onto the new brick...`],
           after: [`✓ Volume ${name} healed`],
@@ -304,8 +308,9 @@ export function planRemove(pool: Pool, { hosts, backupFile }: RemoveRequest): Pl
   }
   const warnings: string[] = [];
   const steps: Step[] = [backupStep(backupFile)];
-  for (const removal of removals) {
-    steps.push(...removalSteps(removal));
+  const names = removals.map(({ volume }) => volume.name);
+  for (const [at, removal] of removals.entries()) {
+    steps.push(...removalSteps(removal, at === 0 ? names : [removal.volume.name]));
     if (removal.way === "reduce" && removal.replica === 1)
       warnings.push(`volume ${removal.volume.name}: one copy is left: the next failure loses data`);
     else if (removal.way === "reduce" && removal.replica === 2 && removal.arbiter === 0)
@@ -351,12 +356,14 @@ function knownPeer(pool: Pool, host: string): Peer {
   });
 }
 
-function removalSteps({ volume, bricks, way, replica }: Removal): Step[] {
+/** `whole`: volumes of which no copy may lack a file when it begins. */
+function removalSteps({ volume, bricks, way, replica }: Removal, whole: readonly string[]): Step[] {
   const { name } = volume;
   const names = bricks.map((brick) => brick.name);
-  const data = { volume: name, bricks: names, replica: volume.replica };
+  const data = { volume: name, bricks: names, replica: volume.replica, whole };
   const removed = names.map((brick) => `✓ Brick ${brick} removed from volume ${name}`);
-  const requires = "every brick up, nothing to heal, no split-brain, every peer connected, quorum, nobody else at work";
+  const requires =
+    "every brick up, nothing to heal, no file on any brick that blames another copy, no split-brain, every peer connected, quorum, nobody else at work";
   const command = (...words: string[]) => glusterArgv("volume", "remove-brick", name, ...words);
   const show = (argv: readonly string[]) => ["ℹ To remove bricks:", `  ${argv.join(" ")}`];
   if (way === "reduce") {
@@ -406,7 +413,7 @@ function removalSteps({ volume, bricks, way, replica }: Removal): Step[] {
       doneWhen: "volume info lists the brick no more",
       requires: `${requires}; the move completed on every node, nothing failed, nothing skipped`,
       undo: { impossible: "empty the brick and add it with fencepost node add" },
-      data,
+      data: { ...data, whole: [name] },
       after: removed,
     },
     ...bricks

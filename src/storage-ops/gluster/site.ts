@@ -20,6 +20,8 @@ export type Site = {
   /** Where its filesystem is mounted and of what type; undefined where it could not be read. */
   mount?: { target: string; type: string };
   content: "absent" | "empty" | "not-empty" | "unknown";
+  /** The directory, it or above it, that says it is a brick: an emptied one keeps its volume's mark. */
+  marked?: string;
   problem?: string;
 };
 
@@ -29,6 +31,13 @@ export function checkBrickPath(path: string): string {
   throw new OpsError("usage", `not a brick path: ${escapeControl(path.slice(0, 200))}`, {
     hint: "an absolute path of letters, digits and _ . + = @ % -",
   });
+}
+
+/** The marks that glusterd leaves on a brick's root: it refuses such a place, and one below it. */
+function marksArgv(path: string): Argv {
+  const above = path.split("/").flatMap((_, at, parts) => (at === 0 ? [] : [parts.slice(0, at + 1).join("/")]));
+  const which = "^trusted[.](glusterfs[.]volume-id|gfid)$";
+  return ["env", "LC_ALL=C", "getfattr", "--absolute-names", "-h", "-m", which, "--", ...above];
 }
 
 const contentArgv = (path: string): Argv => ["find", path, "-maxdepth", "2", "-print"];
@@ -41,6 +50,15 @@ export async function readSite(host: Host, address: string, path: string): Promi
   if (failure !== undefined) return { ...site, problem: failure };
   const mount = mountOf(mounts.stdout, path);
   if (mount) site.mount = mount;
+  const marks = await run(marksArgv(path));
+  const complaints = marks.stderr
+    .split("\n")
+    .filter((line) => line !== "" && !line.endsWith(": No such file or directory"));
+  const isTold =
+    marks.outcome === "exited" && (marks.exitCode === 0 || (marks.exitCode === 1 && complaints.length === 0));
+  if (!isTold) return { ...site, problem: failureOf(marks, SSH_TIMEOUT_MS) ?? "no answer" };
+  const marked = /^# file: (.*)$/m.exec(marks.stdout)?.[1];
+  if (marked !== undefined) site.marked = marked;
   const content = await run(contentArgv(path));
   if (content.outcome === "exited" && content.exitCode === 0) {
     // glusterd leaves an empty .glusterfs where it prepared a brick and then refused it.
@@ -66,7 +84,7 @@ export function mountOf(findmntJson: string, path: string): Site["mount"] {
 }
 
 /** Why a brick must not be made there. Pure. */
-export function reasonsAgainstSite({ host, path, mount, content, problem }: Site): string[] {
+export function reasonsAgainstSite({ host, path, mount, content, marked, problem }: Site): string[] {
   if (problem !== undefined) return [`${host}: ${path} could not be looked at: ${problem}`];
   const reasons: string[] = [];
   if (FORBIDDEN.some((one) => path === one || path.startsWith(`${one}/`)))
@@ -78,6 +96,8 @@ export function reasonsAgainstSite({ host, path, mount, content, problem }: Site
     reasons.push(
       `${host}: ${path} is a mount point itself; unmounted, it would look like an empty brick: use a directory in it`,
     );
+  if (marked !== undefined)
+    reasons.push(`${host}: ${marked} is marked as a volume's brick: remove that directory if nobody needs it`);
   if (content === "not-empty")
     reasons.push(`${host}: ${path} is not empty: a removed brick's data, or somebody else's`);
   return reasons;

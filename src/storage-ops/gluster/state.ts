@@ -8,6 +8,7 @@
 import { OpsError, reasonOf } from "../../core/errors.ts";
 import { type Argv, failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
+import { BUSY } from "../../core/plan.ts";
 import { escapeControl, lastWords } from "../../core/text.ts";
 import { childNamed, childrenNamed, parseXml, textNamed, type XmlElement } from "../../core/xml.ts";
 
@@ -263,6 +264,31 @@ export const readVolumeStatus = async (host: Host, volume: string): Promise<Volu
 export const readHeal = async (host: Host, volume: string): Promise<BrickHeal[]> =>
   parseHeal(await ask(host, ["volume", "heal", volume, "info", "summary"]));
 
+export type Crawl = { brick: string; type: string; isRunning: boolean };
+
+/** `heal VOLUME statistics`, which has no XML: the last crawls of each brick's self-heal daemon, the running one last. */
+export function parseCrawls(text: string): Crawl[] {
+  const crawls: Crawl[] = [];
+  let brick = "";
+  let isRunning = false;
+  for (const line of text.split("\n")) {
+    const [, at] = /^Crawl statistics for brick no (\d+)$/.exec(line) ?? [];
+    const [, type] = /^Type of crawl: (\S+)/.exec(line) ?? [];
+    if (at !== undefined) brick = at;
+    else if (line.startsWith("Starting time of crawl:")) isRunning = false;
+    else if (line === "Crawl is in progress") isRunning = true;
+    else if (type !== undefined) crawls.push({ brick, type, isRunning });
+  }
+  return crawls;
+}
+
+export async function readCrawls(host: Host, volume: string): Promise<Crawl[]> {
+  const result = await host.run(glusterArgv("volume", "heal", volume, "statistics"), { timeoutMs: GLUSTER_TIMEOUT_MS });
+  const failure = failureOf(result, GLUSTER_TIMEOUT_MS);
+  if (failure !== undefined) throw new OpsError("failed", failure);
+  return parseCrawls(result.stdout);
+}
+
 /** Undefined when nothing of the kind was ever started. */
 export async function readMigration(
   host: Host,
@@ -279,6 +305,36 @@ export async function readMigration(
     if (error instanceof OpsError && /not started|no such|incorrect brick/i.test(error.message)) return undefined;
     throw error;
   }
+}
+
+/** Another command has glusterd's lock of a volume: for seconds mostly, for three minutes when its holder died. */
+const LOCKED_RETRIES_MS = [1_000, 2_000, 4_000, 8_000] as const;
+const GLUSTERD_LOG = "/var/log/glusterfs/glusterd.log";
+
+/** A read that is asked again while somebody has the lock, and then says who. */
+async function unlocked<T>(host: Host, peers: readonly Peer[], read: () => Promise<T>): Promise<T> {
+  for (const waitMs of [...LOCKED_RETRIES_MS, undefined]) {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof OpsError && BUSY.test(error.message))) throw error;
+      if (waitMs === undefined) {
+        const log = await host.run(["tail", "-c", "65536", GLUSTERD_LOG], { timeoutMs: 10_000 });
+        const uuid = /.*Lock for \S+ held by ([0-9a-f-]{36})/s.exec(log.stdout)?.[1];
+        const holder = peers.find((peer) => peer.uuid === uuid);
+        const name = holder?.isLocal ? "this node" : (holder?.hostnames[0] ?? uuid);
+        throw new OpsError(
+          error.kind,
+          `${error.message}${name === undefined ? "" : ` (the lock is held by ${name})`}`,
+          {
+            hint: "wait for the other command, or look for it there; glusterd drops a dead one's lock after 3 minutes",
+          },
+        );
+      }
+      await host.sleep(waitMs);
+    }
+  }
+  throw new OpsError("bug", "gluster: no read");
 }
 
 export type Pool = {
@@ -299,7 +355,8 @@ export const heals = ({ replica, disperse }: Volume): boolean => replica > 1 || 
 export async function readPool(host: Host, isWanted: (volume: Volume) => boolean = () => true): Promise<Pool> {
   const peers = await readPeers(host);
   const volumes = await readVolumes(host);
-  const status = volumes.some(({ isStarted }) => isStarted) ? await readStatus(host) : [];
+  const isAnyStarted = volumes.some(({ isStarted }) => isStarted);
+  const status = isAnyStarted ? await unlocked(host, peers, () => readStatus(host)) : [];
   const heal = new Map<string, readonly BrickHeal[] | string>();
   const waiting = volumes.filter((volume) => heals(volume) && volume.isStarted && isWanted(volume));
   const readNext = async (): Promise<void> => {

@@ -4,7 +4,7 @@ import { healthOf } from "../../../src/storage-ops/gluster/health.ts";
 import { GLUSTER_KINDS } from "../../../src/storage-ops/gluster/kinds.ts";
 import { readPool } from "../../../src/storage-ops/gluster/state.ts";
 import { exits, type FakeAnswer, fakeHost } from "../../fakes/fake-host.ts";
-import { fixtureText } from "./fixture.ts";
+import { fixtureText, plainText, wholeBricks } from "./fixture.ts";
 
 const ask = "gluster --mode=script --xml ";
 const BRICK = "10.77.0.2:/data/glusterfs/d2";
@@ -76,17 +76,45 @@ describe("a step that could not be asked about", () => {
 
 describe("healing onto a new brick", () => {
   const bricks = [1, 2, 3].map((at) => `10.77.0.${at}:/data/glusterfs/shared`);
-  const standing = (answer: string, more: string[] = []) =>
-    GLUSTER_KINDS.heal.standing(
-      step("heal", { volume: "shared_data", bricks: more, before: bricks }),
-      fakeHost({ commands: { [`${ask}volume heal shared_data info summary`]: answer } }),
-    );
+  const HEAL = `${ask}volume heal shared_data info summary`;
+  const STATISTICS = "gluster --mode=script volume heal shared_data statistics";
+  const ended = plainText("heal-statistics.txt").replace("Crawl is in progress", "Ending time of crawl: later");
+  const whole = {
+    ...wholeBricks(),
+    [STATISTICS]: ended,
+    [`${ask}pool list`]: fixtureText("pool-list"),
+    [`${ask}volume info all`]: fixtureText("volume-info"),
+  };
+  const healing = (more: string[] = []) => step("heal", { volume: "shared_data", bricks: more, before: bricks });
+  const standing = (answer: string, more: string[] = [], others: Record<string, FakeAnswer> = {}) =>
+    GLUSTER_KINDS.heal.standing(healing(more), fakeHost({ commands: { ...whole, [HEAL]: answer, ...others } }));
   it("is done only when every brick answers with nothing to heal, the new one too", async () => {
     expect(await standing(fixtureText("heal-summary"))).toMatchObject({ state: "done" });
     expect(await standing(fixtureText("heal-summary"), ["10.77.0.4:/b"])).toMatchObject({ state: "working" });
     expect(await standing(fixtureText("heal-brick-down"))).toMatchObject({
       state: "working",
       detail: expect.stringContaining("unknown how much"),
+    });
+  });
+
+  it("waits for the crawl's end on every brick, and does not take an answer that failed for one", async () => {
+    const crawling = { [STATISTICS]: plainText("heal-statistics.txt") };
+    expect(await standing(fixtureText("heal-summary"), [], crawling)).toMatchObject({
+      state: "working",
+      detail: expect.stringContaining("full crawl of brick 4 at work"),
+    });
+    const silent = { [STATISTICS]: exits(1, "Commit failed on 10.77.0.2") };
+    expect(await standing(fixtureText("heal-summary"), [], silent)).toMatchObject({ state: "unknown" });
+  });
+
+  it("is not done, and told to go on, while a brick blames another of which heal info says nothing", async () => {
+    const [, local = ""] = Object.keys(wholeBricks());
+    const blamed = {
+      [local]: `${wholeBricks()[local]}# file: /b/f7\ntrusted.afr.shared_data-client-1=0x000000010000000100000000\n`,
+    };
+    expect(await standing(fixtureText("heal-summary"), [], blamed)).toMatchObject({
+      state: "todo",
+      detail: expect.stringContaining("1 file (/b/f7) of which another copy is not whole"),
     });
   });
 

@@ -40,7 +40,7 @@ describe("a plan to add a node", () => {
     expect(commands(add(poolOf(), "shared_data", ["10.77.0.9"]))).toEqual([
       "peer probe 10.77.0.9",
       "volume add-brick shared_data replica 4 10.77.0.9:/data/glusterfs/shared",
-      "volume heal shared_data",
+      "volume heal shared_data full",
     ]);
   });
 
