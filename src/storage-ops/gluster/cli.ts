@@ -16,6 +16,10 @@ const entry = (describe: string, load: () => Promise<Command>): Entry => ({
 });
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
+  setup: {
+    describe: "brings GlusterFS up on this node: first of a new cluster, or one more of one that is there",
+    run: async (...call) => (await import("./setup/cli.ts")).runSetup(...call),
+  },
   status: entry(
     "peers, volumes and bricks, as gluster has them",
     async () => (await import("./commands/health.ts")).STATUS,

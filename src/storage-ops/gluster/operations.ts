@@ -6,6 +6,8 @@ import { GLUSTER_KINDS } from "./kinds.ts";
 import { OPTIONS_KINDS } from "./options-plan.ts";
 import { REBALANCE_KINDS } from "./rebalance-run.ts";
 import { REPLACE_KINDS } from "./replace-kinds.ts";
+import { SETUP_KINDS, setupPlaces } from "./setup/kinds.ts";
+import { OPERATION as SETUP } from "./setup/plan.ts";
 import { SPLIT_BRAIN_KINDS } from "./split-brain-plan.ts";
 import { readPeers } from "./state.ts";
 
@@ -22,9 +24,11 @@ export const GLUSTER_OPERATIONS: Operations = {
     ...OPTIONS_KINDS,
     ...REBALANCE_KINDS,
     ...REPLACE_KINDS,
+    ...SETUP_KINDS,
     ...SPLIT_BRAIN_KINDS,
   },
   placesOf: async (plan, host) => {
+    if (plan.operation === SETUP) return setupPlaces(plan, host);
     const dead = givenUp(plan);
     const peers = (await readPeers(host)).filter(({ uuid, connected }) => connected || uuid !== dead);
     return peers

@@ -10,7 +10,7 @@ import type { Plan, Step, StepKinds } from "../../core/plan.ts";
 import { escapeControl } from "../../core/text.ts";
 import { childNamed, childrenNamed, type XmlElement } from "../../core/xml.ts";
 import { asked } from "./kinds.ts";
-import { backupStep, OBJECT, refuse } from "./plan.ts";
+import { backupStep, POOL_OBJECT, refuse } from "./plan.ts";
 import {
   ask,
   GLUSTER_TIMEOUT_MS,
@@ -159,7 +159,7 @@ export function planOptions(
     version: 1,
     operation: "gluster.options",
     title: `set ${changes.map(({ name }) => name).join(", ")} of volume ${on}`,
-    object: OBJECT,
+    object: POOL_OBJECT,
     warnings,
     picture: changes.map(
       (change) =>

@@ -30,7 +30,8 @@ export function refuse(what: string, reasons: readonly string[], hint: string): 
   if (reasons.length > 0) throw new OpsError("unsafe", `${what}: ${reasons.join("; ")}`, { hint });
 }
 
-export const OBJECT = "gluster-pool";
+/** What every change of a pool locks. */
+export const POOL_OBJECT = "gluster-pool";
 
 /** glusterd's whole configuration, beside the journal, before anything is changed. */
 export function backupStep(file: string): Step {
@@ -213,7 +214,7 @@ export function planAdd(pool: Pool, { volume, sites, grow: wanted, backupFile }:
     version: 1,
     operation: "gluster.node-add",
     title: `add ${hosts.join(", ")} to volume ${name}`,
-    object: OBJECT,
+    object: POOL_OBJECT,
     warnings,
     picture: [`now   ${topology(volume)}`, `then  ${topology(after)}`],
     steps,
@@ -328,7 +329,7 @@ export function planRemove(pool: Pool, { hosts, backupFile }: RemoveRequest): Pl
     version: 1,
     operation: "gluster.node-remove",
     title: `remove ${hosts.join(", ")} from the pool`,
-    object: OBJECT,
+    object: POOL_OBJECT,
     warnings,
     picture: removals.flatMap(({ volume, replica, arbiter, bricks }) => [
       `now   ${topology(volume)}`,

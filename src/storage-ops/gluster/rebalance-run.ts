@@ -10,7 +10,7 @@ import type { Plan, Standing, Step, StepKinds } from "../../core/plan.ts";
 import { childNamed, childrenNamed, textNamed, type XmlElement } from "../../core/xml.ts";
 import { showBytes } from "./capacity.ts";
 import { asked } from "./kinds.ts";
-import { OBJECT, refuse } from "./plan.ts";
+import { POOL_OBJECT, refuse } from "./plan.ts";
 import { reasonsAgainstChange } from "./safety.ts";
 import {
   ask,
@@ -165,7 +165,7 @@ export function planRebalance(
     version: 1,
     operation: `gluster.rebalance-${verb}`,
     title: step.title,
-    object: OBJECT,
+    object: POOL_OBJECT,
     warnings: [],
     picture: [],
     steps: [step],

@@ -9,7 +9,7 @@ import { OpsError } from "../../core/errors.ts";
 import type { Plan, Step } from "../../core/plan.ts";
 import type { BrickSpace } from "./capacity.ts";
 import { bytesToCopy, explainReplacement } from "./explain.ts";
-import { backupStep, OBJECT, refuse, topology } from "./plan.ts";
+import { backupStep, POOL_OBJECT, refuse, topology } from "./plan.ts";
 import { reasonsAgainstSite, type Site } from "./site.ts";
 import {
   type Brick,
@@ -121,7 +121,7 @@ export function planReplace(pool: Pool, { volume, from, site, dead, owed, backup
     version: 1,
     operation: "gluster.replace-brick",
     title: `replace ${from} with ${to} in volume ${name}`,
-    object: OBJECT,
+    object: POOL_OBJECT,
     warnings: dead && !isOnline(brick) ? [`${from} is given up as dead: what only it holds is lost`] : [],
     picture: [
       `now   ${topology(volume)}`,
@@ -198,7 +198,7 @@ export function planResetStart(pool: Pool, volume: Volume, name: string, backupF
     version: 1,
     operation: "gluster.reset-brick-start",
     title: `take ${name} of volume ${volume.name} off, for a new disk`,
-    object: OBJECT,
+    object: POOL_OBJECT,
     warnings: [],
     picture: explainReplacement({ set, up, isUp: true, toCopy: "unknown" }).slice(0, 1),
     steps: [
@@ -270,7 +270,7 @@ export function planResetCommit(
     version: 1,
     operation: "gluster.reset-brick-commit",
     title: `bring ${name} of volume ${volume.name} back on an empty disk`,
-    object: OBJECT,
+    object: POOL_OBJECT,
     warnings: [],
     picture: explainReplacement({ set, up: others.length, isUp: false, toCopy: bytesToCopy(set, spaces) }),
     steps: [

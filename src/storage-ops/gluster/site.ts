@@ -42,8 +42,9 @@ function marksArgv(path: string): Argv {
 
 const contentArgv = (path: string): Argv => ["find", path, "-maxdepth", "2", "-print"];
 
-export async function readSite(host: Host, address: string, path: string): Promise<Site> {
-  const run = (argv: Argv) => host.run(sshArgv(address, argv), { timeoutMs: SSH_TIMEOUT_MS });
+/** Over ssh, or with `isHere` on this node itself. */
+export async function readSite(host: Host, address: string, path: string, isHere = false): Promise<Site> {
+  const run = (argv: Argv) => host.run(isHere ? argv : sshArgv(address, argv), { timeoutMs: SSH_TIMEOUT_MS });
   const mounts = await run(["findmnt", "--json", "--list", "--output", "TARGET,FSTYPE"]);
   const failure = failureOf(mounts, SSH_TIMEOUT_MS);
   const site: Site = { host: address, path, content: "unknown" };

@@ -13,7 +13,7 @@ import type { Plan, Standing, Step, StepKinds } from "../../core/plan.ts";
 import { type Copy, onBrickHost, readCopies } from "./copies.ts";
 import { reasonsAgainstHeal } from "./heal-run.ts";
 import { asked } from "./kinds.ts";
-import { OBJECT, refuse } from "./plan.ts";
+import { POOL_OBJECT, refuse } from "./plan.ts";
 import { type Conflict, clientsOf, judgeCopies } from "./split-brain.ts";
 import { type Brick, GLUSTER_TIMEOUT_MS, glusterArgv, type Pool, readPool, replicaSets, type Volume } from "./state.ts";
 
@@ -88,7 +88,7 @@ export function planResolve(
     version: 1,
     operation: "gluster.split-brain",
     title: `end the split-brain of ${decisions.length === 1 ? decisions[0]?.conflict.path : `${decisions.length} files`} of volume ${name}`,
-    object: OBJECT,
+    object: POOL_OBJECT,
     warnings: [...warnings, ...reasons.map((reason) => `${reason}: the winning copies are not spread now`)],
     picture,
     steps,
