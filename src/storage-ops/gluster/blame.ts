@@ -111,12 +111,20 @@ async function reasonsOnBrick(
   return isRead ? [] : unread(`no volume-id of ${volume.name} at ${path} (is getfattr there, and are we root?)`);
 }
 
-/** Why a volume's copies are not to be taken for whole, by every file on every brick; none for a volume of one copy. */
-export async function reasonsAgainstBlame(host: Host, peers: readonly Peer[], volume: Volume): Promise<string[]> {
+/**
+ * Why a volume's copies are not to be taken for whole, by every file on every brick; none for a volume of one copy.
+ * `only`: the attributes that count, where not every copy does.
+ */
+export async function reasonsAgainstBlame(
+  host: Host,
+  peers: readonly Peer[],
+  volume: Volume,
+  only?: ReadonlySet<string>,
+): Promise<string[]> {
   if (!heals(volume)) return [];
   const here = peers.find(({ isLocal }) => isLocal)?.uuid;
   try {
-    const keys = await readKeys(host, volume.name);
+    const keys = only ?? (await readKeys(host, volume.name));
     const found = await Promise.all(volume.bricks.map((brick) => reasonsOnBrick(host, volume, brick, keys, here)));
     return found.flat();
   } catch (error) {

@@ -57,9 +57,17 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     "a volume's options against defaults and recommendations; sets them",
     async () => (await import("./commands/options.ts")).OPTIONS,
   ),
+  diff: entry(
+    "is the cluster as the configuration, or a backup, says?",
+    async () => (await import("./commands/diff.ts")).DIFF,
+  ),
   backup: entry(
     "glusterd's configuration in an archive, checked",
     async () => (await import("./commands/backup.ts")).BACKUP,
+  ),
+  mount: entry(
+    "mounts a volume at boot, whichever server is up",
+    async () => (await import("./commands/mount.ts")).MOUNT,
   ),
 };
 

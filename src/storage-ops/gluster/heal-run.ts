@@ -9,7 +9,7 @@ import { OpsError } from "../../core/errors.ts";
 import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import type { Plan, StepKinds } from "../../core/plan.ts";
-import { asked, GLUSTER_KINDS } from "./kinds.ts";
+import { asked, GLUSTER_KINDS, healStanding } from "./kinds.ts";
 import { POOL_OBJECT, refuse } from "./plan.ts";
 import {
   type BrickHeal,
@@ -24,10 +24,10 @@ import {
 } from "./state.ts";
 
 /** What a self-heal daemon did for a brick; `brick` is the brick's number in the volume, from 0. */
-export type Crawl = { brick: number; type: string; startedAt: string; ended: boolean };
+export type CrawlRun = { brick: number; type: string; startedAt: string; ended: boolean };
 
-export function parseCrawls(text: string): Crawl[] {
-  const crawls: Crawl[] = [];
+export function parseCrawlRuns(text: string): CrawlRun[] {
+  const crawls: CrawlRun[] = [];
   for (const part of text.split(/^Crawl statistics for brick no /m).slice(1)) {
     const brick = Number.parseInt(part, 10);
     for (const crawl of part.split(/^Starting time of crawl: /m).slice(1)) {
@@ -39,17 +39,17 @@ export function parseCrawls(text: string): Crawl[] {
   return crawls;
 }
 
-export async function readCrawls(host: Host, volume: string): Promise<Crawl[]> {
+export async function readCrawlRuns(host: Host, volume: string): Promise<CrawlRun[]> {
   const result = await host.run(glusterArgv("volume", "heal", volume, "statistics"), {
     timeoutMs: GLUSTER_TIMEOUT_MS,
   });
   const failure = failureOf(result, GLUSTER_TIMEOUT_MS);
   if (failure !== undefined) throw new OpsError("failed", failure, { hint: "systemctl status glusterd" });
-  return parseCrawls(result.stdout);
+  return parseCrawlRuns(result.stdout);
 }
 
-const keyOf = ({ brick, startedAt }: Crawl): string => `${brick} ${startedAt}`;
-export const fullCrawlKeys = (crawls: readonly Crawl[]): string[] =>
+const keyOf = ({ brick, startedAt }: CrawlRun): string => `${brick} ${startedAt}`;
+export const fullCrawlKeys = (crawls: readonly CrawlRun[]): string[] =>
   crawls.filter(({ type }) => type === "FULL").map(keyOf);
 
 const isOff = (value: string | undefined): boolean => /^(off|no|false|disable|0)$/i.test(value ?? "on");
@@ -65,7 +65,7 @@ export function reasonsAgainstHeal(pool: Pool, volume: Volume): string[] {
 }
 
 /** `crawls`: those there are before, of a volume that is to be healed in full. */
-export function planHeal(pool: Pool, volume: Volume, full: boolean, crawls: readonly Crawl[]): Plan {
+export function planHeal(pool: Pool, volume: Volume, full: boolean, crawls: readonly CrawlRun[]): Plan {
   const { name, bricks } = volume;
   if (!heals(volume)) {
     throw new OpsError("usage", `volume ${name}: one copy of each file: there is nothing it could be healed from`, {
@@ -90,7 +90,8 @@ export function planHeal(pool: Pool, volume: Volume, full: boolean, crawls: read
         timeoutMs: GLUSTER_TIMEOUT_MS,
         destructive: false,
         waits: true,
-        doneWhen: `${full ? "a full crawl of every replica set has ended, and " : ""}heal info has no entry on any brick, and every brick answers`,
+        repeats: true,
+        doneWhen: `${full ? "a full crawl of every replica set has ended, " : ""}heal info has no entry on any brick, every brick answers${full ? ", and no file on any brick blames another copy (trusted.afr)" : ""}`,
         requires: "quorum, the volume started, the self-heal daemon on",
         data: {
           volume: name,
@@ -120,19 +121,17 @@ export const HEAL_KINDS = {
       const isClear = heal.every(({ pending, splitBrain }) => pending !== "unknown" && splitBrain === 0);
       if (isClear && sum > 0)
         return { state: "todo", detail: `${sum} entries to heal: ${pendingByBrick(heal)}`, remaining: sum };
-      const standing = await GLUSTER_KINDS.heal.standing(step, host);
-      if (standing.state !== "done" || step.data.full !== true) return standing;
-      const fresh = (await readCrawls(host, volume)).filter(
+      // A brick that does not answer, split-brain, and whether every copy is whole: as for a new copy.
+      if (!isClear || step.data.full !== true) return healStanding(heal, [step.data.bricks].flat().map(String));
+      const fresh = (await readCrawlRuns(host, volume)).filter(
         (crawl) => crawl.type === "FULL" && ![step.data.crawls].flat().includes(keyOf(crawl)),
       );
       const size = Number(step.data.set);
       const sets = [step.data.bricks].flat().length / size;
       const ended = new Set(fresh.filter((crawl) => crawl.ended).map(({ brick }) => Math.floor(brick / size)));
-      if (ended.size >= sets) return { state: "done", detail: `every file compared; ${standing.detail}` };
-      return {
-        state: fresh.length > 0 ? "working" : "todo",
-        detail: `${ended.size} of ${sets} replica sets compared in full`,
-      };
+      if (ended.size >= sets) return GLUSTER_KINDS.heal.standing(step, host);
+      const detail = `${ended.size} of ${sets} replica sets compared in full`;
+      return { state: fresh.length > 0 ? "working" : "todo", detail, moves: fresh.length > 0 };
     }),
     guard: async (step, host) => {
       const name = String(step.data.volume);

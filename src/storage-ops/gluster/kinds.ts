@@ -133,7 +133,7 @@ function migrationStanding(migration: Migration | undefined, skips: "lose" | "st
   return { state: "done", detail: `completed on ${nodes.length} nodes, ${files} files moved${stayed}` };
 }
 
-function healStanding(heal: readonly BrickHeal[], bricks: readonly string[]): Standing {
+export function healStanding(heal: readonly BrickHeal[], bricks: readonly string[]): Standing {
   const silent = bricks.filter((brick) => !heal.some((one) => one.brick === brick));
   const unclear = heal.filter(({ pending, splitBrain }) => pending === "unknown" || splitBrain === "unknown");
   const split = heal.reduce((sum, { splitBrain }) => sum + (splitBrain === "unknown" ? 0 : splitBrain), 0);

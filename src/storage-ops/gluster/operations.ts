@@ -3,6 +3,7 @@ import type { Plan } from "../../core/plan.ts";
 import type { Operations } from "../operations.ts";
 import { HEAL_KINDS } from "./heal-run.ts";
 import { GLUSTER_KINDS } from "./kinds.ts";
+import { MOUNT_KINDS, MOUNT_OPERATION } from "./mount-plan.ts";
 import { OPTIONS_KINDS } from "./options-plan.ts";
 import { REBALANCE_KINDS } from "./rebalance-run.ts";
 import { REPLACE_KINDS } from "./replace-kinds.ts";
@@ -21,6 +22,7 @@ export const GLUSTER_OPERATIONS: Operations = {
   kinds: {
     ...GLUSTER_KINDS,
     ...HEAL_KINDS,
+    ...MOUNT_KINDS,
     ...OPTIONS_KINDS,
     ...REBALANCE_KINDS,
     ...REPLACE_KINDS,
@@ -29,6 +31,8 @@ export const GLUSTER_OPERATIONS: Operations = {
   },
   placesOf: async (plan, host) => {
     if (plan.operation === SETUP) return setupPlaces(plan, host);
+    // A client's fstab is its own.
+    if (plan.operation === MOUNT_OPERATION) return [{ name: host.hostname(), isLocal: true }];
     const dead = givenUp(plan);
     const peers = (await readPeers(host)).filter(({ uuid, connected }) => connected || uuid !== dead);
     return peers

@@ -78,7 +78,7 @@ export function rebalanceStanding(rebalance: Rebalance | undefined, previousTask
   if (!rebalance || rebalance.nodes.length === 0 || rebalance.taskId === previousTask)
     return { state: "todo", detail: "not started" };
   const { nodes } = rebalance;
-  if (nodes.some(isRunning)) return { state: "working", detail: nodes.map(nodeText).join("; ") };
+  if (nodes.some(isRunning)) return { state: "working", detail: nodes.map(nodeText).join("; "), moves: true };
   const bad = nodes.filter(({ status, failures }) => /failed$/.test(status) || failures !== 0);
   if (bad.length > 0) {
     const told = bad.map(({ node, status, failures }) => `${node} ${status}, ${failures} failed`);

@@ -9,6 +9,7 @@ import { OpsError } from "../../core/errors.ts";
 import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import type { Step, StepKinds } from "../../core/plan.ts";
+import { reasonsAgainstBlame } from "./blame.ts";
 import { blamesIn, clientNameOf, onBrickHost, parseXattrs } from "./copies.ts";
 import { asked } from "./kinds.ts";
 import { refuse } from "./plan.ts";
@@ -81,6 +82,17 @@ export async function readOwed(host: Host, pool: Pool, volume: Volume, dead: str
   return reasons;
 }
 
+/** 0 entries in heal info is no proof: every file of the set is looked at. A brick that is given up is not asked, or believed in. */
+function reasonsByFiles(host: Host, pool: Pool, volume: Volume, brick: string, isGivenUp: boolean): Promise<string[]> {
+  const { set } = setOf(volume, brick);
+  const others = set.filter(({ name }) => name !== brick);
+  const clients = (isGivenUp ? others : set).map((one) =>
+    clientNameOf(host, volume.name, one, volume.bricks.indexOf(one)),
+  );
+  const keys = new Set(clients.map((client) => `trusted.afr.${client}`));
+  return reasonsAgainstBlame(host, pool.peers, { ...volume, bricks: isGivenUp ? others : set }, keys);
+}
+
 async function readFor(step: Step, host: Host): Promise<{ pool: Pool; volume: Volume }> {
   const name = String(step.data.volume);
   const pool = await readPool(host, (one) => one.name === name);
@@ -126,6 +138,7 @@ export const REPLACE_KINDS = {
         step.data.dead === true && !isUp(pool, volume, from) ? await readOwed(host, pool, volume, from) : undefined;
       reasons.push(...reasonsAgainstGivingUp(pool, volume, from, owed));
       reasons.push(...reasonsAgainstPlace(pool, volume, from, await readSite(host, address, path)));
+      if (reasons.length === 0) reasons.push(...(await reasonsByFiles(host, pool, volume, from, owed !== undefined)));
       refuse(`volume ${volume.name}: cannot replace ${from}`, reasons, `fencepost gluster heal ${volume.name} --info`);
     },
   },
@@ -144,6 +157,7 @@ export const REPLACE_KINDS = {
       const { pool, volume } = await readFor(step, host);
       const name = String(step.data.brick);
       const reasons = reasonsAgainstGivingUp(pool, volume, name, undefined);
+      if (reasons.length === 0) reasons.push(...(await reasonsByFiles(host, pool, volume, name, false)));
       refuse(`volume ${volume.name}: cannot take ${name} off`, reasons, `fencepost gluster heal ${volume.name} --info`);
     },
   },
@@ -160,9 +174,11 @@ export const REPLACE_KINDS = {
       const name = String(step.data.brick);
       const { host: address, path } = placeOf(name);
       const owed = await readOwed(host, pool, volume, name);
+      const reasons = reasonsAgainstCommit(pool, volume, name, await readSite(host, address, path), owed);
+      if (reasons.length === 0) reasons.push(...(await reasonsByFiles(host, pool, volume, name, true)));
       refuse(
         `volume ${volume.name}: cannot bring ${name} back`,
-        reasonsAgainstCommit(pool, volume, name, await readSite(host, address, path), owed),
+        reasons,
         `fencepost gluster health --volume ${volume.name}`,
       );
     },

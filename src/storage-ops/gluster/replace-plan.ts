@@ -179,11 +179,14 @@ const healStep = ({ name }: Volume, brick: string, before: readonly string[]): S
   id: "heal",
   kind: "heal",
   title: `heal volume ${name} onto ${brick}`,
-  argv: glusterArgv("volume", "heal", name),
+  // A crawl of everything: the index of what is to be healed may lack an entry.
+  argv: glusterArgv("volume", "heal", name, "full"),
   timeoutMs: GLUSTER_TIMEOUT_MS,
   destructive: false,
   waits: true,
-  doneWhen: "heal info has no entry on any brick, and every brick answers",
+  repeats: true,
+  doneWhen:
+    "heal info has no entry on any brick, every brick answers, no crawl is at work, and no file on any brick blames another copy (trusted.afr)",
   data: { volume: name, bricks: [brick], before: [...before] },
   before: [`ℹ Healing volume ${name} onto ${brick}...`],
   after: [`✓ Volume ${name} healed`],

@@ -136,6 +136,7 @@ const settleStep = ({ name }: Volume, decisions: readonly Decision[]): Step => (
   timeoutMs: GLUSTER_TIMEOUT_MS,
   destructive: false,
   waits: true,
+  repeats: true,
   doneWhen: "all copies of these files are the same",
   data: {
     volume: name,

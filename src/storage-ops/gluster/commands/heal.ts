@@ -6,7 +6,7 @@ import { OpsError } from "../../../core/errors.ts";
 import { failureOf } from "../../../core/exec.ts";
 import { showNumber } from "../../../core/text.ts";
 import { requireRoot } from "../../run-plan.ts";
-import { planHeal, readCrawls } from "../heal-run.ts";
+import { planHeal, readCrawlRuns } from "../heal-run.ts";
 import { type BrickHeal, type Count, heals, type Volume } from "../state.ts";
 import { answer, type Call, type Command, carryOut, columns, journalId, PLAN_EXITS, readNamed } from "./command.ts";
 
@@ -32,7 +32,7 @@ export const HEAL: Command = {
     const { pool, volume } = await readNamed(call, call.words[0]);
     if (call.args.info) return info(call, volume, pool.heal.get(volume.name));
     const full = call.args.full === true;
-    const crawls = full && heals(volume) && volume.isStarted ? await readCrawls(call.host, volume.name) : [];
+    const crawls = full && heals(volume) && volume.isStarted ? await readCrawlRuns(call.host, volume.name) : [];
     const plan = planHeal(pool, volume, full, crawls);
     if (call.args.wait === false && !call.dryRun) return start(call, plan.steps[0]?.argv ?? ["false"]);
     return carryOut(call, plan, journalId(call.host, "heal"));
