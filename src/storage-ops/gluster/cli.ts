@@ -69,6 +69,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     "mounts a volume at boot, whichever server is up",
     async () => (await import("./commands/mount.ts")).MOUNT,
   ),
+  troubleshoot: entry(
+    "what is wrong here, and the next thing to do",
+    async () => (await import("./commands/troubleshoot.ts")).TROUBLESHOOT,
+  ),
 };
 
 export async function runGluster(context: ProgramContext, words: readonly string[], called: string): Promise<number> {
