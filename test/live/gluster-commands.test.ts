@@ -34,6 +34,14 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
   const reviveBrick = async (node: string, volume: string): Promise<void> => {
     await lab.gluster("node1", `volume start ${volume} force`);
     await lab.waitFor("the brick to be back", () => isOnline(node, volume));
+    // What is written from now on has to reach it too.
+    await lab.waitFor("the mount to be connected to every brick", async () => {
+      const connected = await lab.sh(
+        "node1",
+        `grep -h '^connected' /mnt/${volume}/.meta/graphs/active/${volume}-client-*/private`,
+      );
+      return !connected.includes("connected = 0");
+    });
   };
   const isOnline = async (node: string, volume: string): Promise<boolean> =>
     / Y +\d+ *$/m.test(await lab.gluster("node1", `volume status ${volume} ${brick(node, volume)}`));
@@ -121,6 +129,13 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
     expect(await lab.sh("node1", `stat -c %a ${archive} ${state} ${volumes}`)).toBe("640\n640\n640\n");
     expect(await lab.sh("node1", `tar -tzf ${archive}`)).toContain("glusterd/vols/r3/info\n");
     expect((await ours(`backup --verify ${archive}`)).exitCode).toBe(0);
+    expect(await ours(`diff --backup ${state}`)).toMatchObject({ exitCode: 0, stdout: "no difference\n" });
+    await lab.gluster("node1", "volume set r3 network.ping-timeout 31");
+    const changed = await ours(`diff --backup ${state} --json`);
+    expect([changed.exitCode, JSON.parse(changed.stdout).differences]).toEqual([
+      1,
+      [{ object: "volume r3", what: "network.ping-timeout", wanted: "33", is: "31" }],
+    ]);
     await lab.sh("node1", `cp ${archive} /root/whole && truncate -s -100 ${archive}`);
     const spoiled = await ours(`backup --verify ${archive}`);
     expect([spoiled.exitCode, spoiled.stdout]).toEqual([1, expect.stringContaining("not whole")]);
@@ -240,7 +255,8 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
       new RegExp(`^107 .*${brick("node1", "r3")} holds what ${brick("node2", "r3")} still needs`),
     );
     await lab.gluster("node1", "volume set r3 cluster.self-heal-daemon on");
-    await lab.gluster("node1", "volume heal r3");
+    // It exits 1 because one brick is dead, and heals the others.
+    await lab.on("node1", ["gluster", "--mode=script", "volume", "heal", "r3"]);
     await lab.waitFor(
       "node2 to be healed",
       async () => (await lab.sh("node2", "cat /data/glusterfs/r3/f2")) === "newest\n",
@@ -271,5 +287,81 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
     expect(exits(await reset("commit"))).toMatch(/^0 /);
     expect(await onBrick("node2", "r3")).toBe(await onBrick("node1", "r3"));
     expect(await checksums("node3", "r3")).toBe(sums);
+  });
+
+  it("mounts a volume by a line with every server, and takes it back", async () => {
+    const mounted = await lab.fencepost("node4", "gluster mount r3 /mnt/again --json");
+    expect(exits(mounted)).toMatch(/^0 /);
+    expect(await lab.sh("node4", "grep /mnt/again /etc/fstab")).toMatch(
+      new RegExp(
+        `^localhost:/r3 /mnt/again glusterfs \\S*backup-volfile-servers=${["node1", "node2", "node3"].map(addressOf).join(":")} 0 0\n$`,
+      ),
+    );
+    expect(await lab.sh("node4", "cd /mnt/again && find . -type f | sort | xargs md5sum")).toBe(sums);
+    const { journal } = JSON.parse(mounted.stdout.trim().split("\n").at(-1) ?? "");
+    expect(exits(await lab.fencepost("node4", `journal undo ${journal}`))).toMatch(/^0 /);
+    expect((await lab.on("node4", ["grep", "/mnt/again", "/etc/fstab", "/proc/mounts"])).exitCode).toBe(1);
+  });
+
+  it("tells how the cluster differs from its configuration, by object, and is silent where it does not", async () => {
+    const config = (brickPath: string, more: string) => `storage:
+  glusterfs: {volume_name: r3, replica_count: auto, brick_path: ${brickPath}, mount_point: /mnt/r3, options: {network.ping-timeout: 31}}
+nodes:
+  controllers:
+${["node1", "node2", "node3"].map((node) => `    - {hostname: ${node}, ip_address: ${addressOf(node)}, services: {glusterfs: true}}`).join("\n")}
+${more}`;
+    await lab.must("node1", ["tee", "/root/cluster.yaml"], { input: config("/data/glusterfs/r3", "") });
+    const differs = await ours("diff --config /root/cluster.yaml --json");
+    expect(differs.exitCode).toBe(1);
+    // node3's brick is in another place since it was replaced, and node4 is a peer without a brick.
+    const told = JSON.parse(differs.stdout).differences.map(({ object, what }: { object: string; what: string }) => [
+      object,
+      what,
+    ]);
+    expect(told).toEqual([
+      [`peer ${addressOf("node4")}`, "in the pool"],
+      ["volume r3", "bricks"],
+    ]);
+    await lab.must("node1", ["tee", "/root/broken.yaml"], { input: config("nowhere", "") });
+    expect(exits(await ours("diff --config /root/broken.yaml"))).toMatch(/^78 .*\/root\/broken.yaml:2: .*brick_path/);
+  });
+
+  it("finds a dead brick, a dead glusterd and this node's own, each with a next step, and never calls unknown ok", async () => {
+    type Check = { id: string; object: string; verdict: string; next: string | null };
+    const checks = async (node: string): Promise<{ exitCode: number | undefined; checks: Check[] }> => {
+      const { exitCode, stdout } = await lab.fencepost(node, "gluster troubleshoot --json");
+      return { exitCode, checks: JSON.parse(stdout).checks };
+    };
+    const whole = await checks("node1");
+    expect(whole.checks.filter(({ verdict }) => verdict === "fail")).toEqual([]);
+    expect(whole.checks.find(({ id, object }) => id === "mounted" && object === "volume r3")).toMatchObject({
+      verdict: "ok",
+    });
+    await killBrick("node2", "r3");
+    await lab.sh("node4", `for p in /proc/[0-9]*; do [ "$(cat $p/comm)" != glusterd ] || kill -9 "\${p#/proc/}"; done`);
+    await lab.waitFor("the peer to be seen as gone", async () =>
+      (await lab.gluster("node1", "peer status")).includes("(Disconnected)"),
+    );
+    const broken = await checks("node1");
+    expect(broken.exitCode).toBe(107);
+    expect(
+      broken.checks
+        .filter(({ verdict }) => verdict === "fail")
+        .map(({ object }) => object)
+        .sort(),
+    ).toEqual([`brick ${brick("node2", "r3")}`, `peer ${addressOf("node4")}`]);
+    for (const { verdict, next } of broken.checks)
+      expect([verdict, next !== null]).toEqual([verdict, verdict !== "ok"]);
+    expect(broken.checks.find(({ id, object }) => id === "heal" && object === "volume r3")).toMatchObject({
+      verdict: "unknown",
+    });
+    const dead = await checks("node4");
+    expect(dead.checks.find(({ id }) => id === "glusterd")).toMatchObject({
+      verdict: "fail",
+      next: expect.stringContaining("systemctl start glusterd"),
+    });
+    expect(dead.checks.filter(({ object }) => object.startsWith("volume")).map(({ verdict }) => verdict)).toEqual(
+      dead.checks.filter(({ object }) => object.startsWith("volume")).map(() => "unknown"),
+    );
   });
 });

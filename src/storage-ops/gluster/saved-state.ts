@@ -75,7 +75,12 @@ export const wantedOf = ({ peers, volumes }: SavedState): Wanted => ({ peers, vo
 
 const listed = (names: readonly string[]): string => names.join(" ") || "none";
 
-export function differences(wanted: Wanted, pool: Pool): Difference[] {
+/** `effective`: the options in force, of volumes of which not all are set; by volume and name. */
+export function differences(
+  wanted: Wanted,
+  pool: Pool,
+  effective: ReadonlyMap<string, ReadonlyMap<string, string>> = new Map(),
+): Difference[] {
   const found: Difference[] = [];
   const differ = (object: string, what: string, want: string, is: string): void => {
     if (want !== is) found.push({ object, what, wanted: want, is });
@@ -102,7 +107,7 @@ export function differences(wanted: Wanted, pool: Pool): Difference[] {
     const bricks = volume.bricks.map(({ name }) => name);
     differ(object, "bricks", listed([...want.bricks].sort()), listed(bricks.sort()));
     for (const [name, value] of Object.entries(want.options)) {
-      const is = volume.options.get(name);
+      const is = volume.options.get(name) ?? effective.get(want.name)?.get(name);
       if (is === undefined || !isSame(is, value))
         found.push({ object, what: name, wanted: value, is: is ?? "default" });
     }

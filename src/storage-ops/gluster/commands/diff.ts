@@ -9,6 +9,7 @@ import { readWhole } from "../../../core/files.ts";
 import type { Host } from "../../../core/host.ts";
 import { escapeControl } from "../../../core/text.ts";
 import { readMounts } from "../mount-table.ts";
+import { readOptions } from "../options-plan.ts";
 import { type Difference, decodeSaved, differences, type Wanted, wantedOf } from "../saved-state.ts";
 import { parseConfig, runsGluster, type SetupConfig } from "../setup/config.ts";
 import { ONLY_REPLICATED } from "../setup/options.ts";
@@ -46,7 +47,8 @@ export const DIFF: Command = {
     const config = args.config === undefined ? undefined : parseConfig(text, String(path));
     const wanted = config ? wantedByConfig(config) : wantedOf(decodeSaved(text, String(path)));
     for (const warning of config?.warnings ?? []) call.context.err(`⚠ ${escapeControl(warning)}`);
-    const found = [...differences(wanted, pool), ...(config ? mountDifference(host, config) : [])];
+    const effective = config ? await readEffective(host, pool, config.volume) : new Map();
+    const found = [...differences(wanted, pool, effective), ...(config ? mountDifference(host, config) : [])];
     const rows = found.map(({ object, what, wanted: want, is }) => [object, what, `wanted ${want}`, `is ${is}`]);
     await answer(
       call,
@@ -56,6 +58,13 @@ export const DIFF: Command = {
     return found.length === 0 ? 0 : 1;
   },
 };
+
+/** A default that is as the configuration wants it is no difference. A backup has what was set. */
+async function readEffective(host: Host, { volumes }: Pool, name: string) {
+  if (!volumes.some((volume) => volume.name === name)) return new Map();
+  const options = await readOptions(host, name);
+  return new Map([[name, new Map(options.map((option) => [option.name, option.value]))]]);
+}
 
 /** By which a configuration may name this node, which its own pool list calls localhost. */
 async function ownNames(host: Host): Promise<string[]> {
