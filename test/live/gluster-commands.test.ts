@@ -304,13 +304,13 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
   });
 
   it("tells how the cluster differs from its configuration, by object, and is silent where it does not", async () => {
-    const config = (brickPath: string, more: string) => `storage:
+    const config = (brickPath: string) => `storage:
   glusterfs: {volume_name: r3, replica_count: auto, brick_path: ${brickPath}, mount_point: /mnt/r3, options: {network.ping-timeout: 31}}
 nodes:
   controllers:
 ${["node1", "node2", "node3"].map((node) => `    - {hostname: ${node}, ip_address: ${addressOf(node)}, services: {glusterfs: true}}`).join("\n")}
-${more}`;
-    await lab.must("node1", ["tee", "/root/cluster.yaml"], { input: config("/data/glusterfs/r3", "") });
+`;
+    await lab.must("node1", ["tee", "/root/cluster.yaml"], { input: config("/data/glusterfs/r3") });
     const differs = await ours("diff --config /root/cluster.yaml --json");
     expect(differs.exitCode).toBe(1);
     // node3's brick is in another place since it was replaced, and node4 is a peer without a brick.
@@ -322,13 +322,13 @@ ${more}`;
       [`peer ${addressOf("node4")}`, "in the pool"],
       ["volume r3", "bricks"],
     ]);
-    await lab.must("node1", ["tee", "/root/broken.yaml"], { input: config("nowhere", "") });
+    await lab.must("node1", ["tee", "/root/broken.yaml"], { input: config("nowhere") });
     expect(exits(await ours("diff --config /root/broken.yaml"))).toMatch(/^78 .*\/root\/broken.yaml:2: .*brick_path/);
   });
 
   it("finds a dead brick, a dead glusterd and this node's own, each with a next step, and never calls unknown ok", async () => {
     type Check = { id: string; object: string; verdict: string; next: string | null };
-    const checks = async (node: string): Promise<{ exitCode: number | undefined; checks: Check[] }> => {
+    const checks = async (node: string): Promise<{ exitCode: number | null; checks: Check[] }> => {
       const { exitCode, stdout } = await lab.fencepost(node, "gluster troubleshoot --json");
       return { exitCode, checks: JSON.parse(stdout).checks };
     };
