@@ -80,15 +80,16 @@ export async function readCopy({ host, peers }: Where, brick: Brick, path: strin
   const full = path === "/" ? brick.path : `${brick.path}${path}`;
   const run = (timeoutMs: number, ...argv: Argv) => host.run(onBrickHost(brick, peers, argv), { timeoutMs });
   const blank: Copy = { brick, state: "unknown", blames: new Map() };
-  const stat = await run(ASK_MS, "stat", "--printf=%F|%s|%.9Y|%a|%u:%g", "--", full);
+  // Asked at once: over ssh each is a connection of its own.
+  const [stat, attributes] = await Promise.all([
+    run(ASK_MS, "stat", "--printf=%F|%s|%.9Y|%a|%u:%g", "--", full),
+    run(ASK_MS, "getfattr", "-h", "-d", "-m", "-", "-e", "hex", "--absolute-names", "--", full),
+  ]);
   if (stat.outcome === "exited" && stat.exitCode === 1 && /No such file or directory/.test(stat.stderr))
     return { ...blank, state: "absent" };
-  const failure = failureOf(stat, ASK_MS);
+  const failure = failureOf(stat, ASK_MS) ?? failureOf(attributes, ASK_MS);
   if (failure !== undefined) return { ...blank, problem: failure };
   const [type = "", size = "", modified = "0", mode = "", owner = ""] = stat.stdout.split("|");
-  const attributes = await run(ASK_MS, "getfattr", "-h", "-d", "-m", "-", "-e", "hex", "--absolute-names", "--", full);
-  const attributesFailure = failureOf(attributes, ASK_MS);
-  if (attributesFailure !== undefined) return { ...blank, problem: attributesFailure };
   const xattrs = parseXattrs(attributes.stdout);
   const gfid = xattrs.get("trusted.gfid");
   const copy: Copy = {

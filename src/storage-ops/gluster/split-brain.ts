@@ -82,40 +82,50 @@ export async function readConflict(
   return { path, listedAs, reason: judgeCopies(copies, clientsOf(where, set)), copies };
 }
 
-/** All there are, each as the file that is meant. `silent`: bricks that told nothing. */
+/** Each is some questions to each of its bricks, over ssh. */
+const ENTRIES_AT_ONCE = 4;
+
+/** All there are, each as the file that is meant. `silent`: bricks that told nothing; `lost`: what no brick tells the path of. */
 export async function readConflicts(
   where: Where,
   withSum: boolean,
 ): Promise<{ conflicts: Conflict[]; silent: string[]; lost: string[] }> {
-  const { host, pool, volume } = where;
+  const { host, volume } = where;
   const { listed, answered } = parseSplitBrain(await ask(host, ["volume", "heal", volume.name, "info", "split-brain"]));
   const silent = volume.bricks.map(({ name }) => name).filter((name) => !answered.includes(name));
   const conflicts: Conflict[] = [];
   const lost: string[] = [];
-  const places = { host, peers: pool.peers };
-  for (const entry of listed) {
-    const set = replicaSets(volume).find((one) => one.some(({ name }) => entry.bricks.includes(name)));
-    const listedAs = entry.names.find((name) => name.startsWith("/")) ?? entry.names[0] ?? entry.gfid;
-    let path = listedAs.startsWith("/") ? listedAs : undefined;
-    for (const brick of set ?? []) path ??= await pathOfGfid(places, brick, entry.gfid);
-    if (set === undefined || path === undefined) {
-      lost.push(listedAs);
-      continue;
+  for (let at = 0; at < listed.length; at += ENTRIES_AT_ONCE) {
+    const found = await Promise.all(
+      listed.slice(at, at + ENTRIES_AT_ONCE).map((entry) => conflictsOf(where, entry, withSum)),
+    );
+    for (const one of found) {
+      if (typeof one === "string") lost.push(one);
+      else conflicts.push(...one.filter(({ path }) => !conflicts.some((known) => known.path === path)));
     }
-    const conflict = await readConflict(where, set, path, listedAs, withSum);
-    if (conflict.copies.find(({ state }) => state === "there")?.type !== "directory" || conflict.reason === "type") {
-      conflicts.push(conflict);
-      continue;
-    }
-    const names = await readMismatches(places, set, path);
-    for (const name of names ?? []) conflicts.push(await readConflict(where, set, name, path, withSum));
-    if (names === undefined)
-      conflicts.push({ ...conflict, note: "which of its names differ could not be read: look into it on the bricks" });
-    else if (names.length === 0 || conflict.reason === "metadata")
-      conflicts.push({ ...conflict, note: "its names agree: a heal merges it" });
   }
-  const unique = conflicts.filter(({ path }, at) => conflicts.findIndex((one) => one.path === path) === at);
-  return { conflicts: unique, silent, lost };
+  return { conflicts, silent, lost };
+}
+
+/** What is meant by one entry of the list: itself, or the names in a directory; its name where nobody tells its path. */
+async function conflictsOf(where: Where, entry: Listed, withSum: boolean): Promise<Conflict[] | string> {
+  const { host, pool, volume } = where;
+  const places = { host, peers: pool.peers };
+  const set = replicaSets(volume).find((one) => one.some(({ name }) => entry.bricks.includes(name)));
+  const listedAs = entry.names.find((name) => name.startsWith("/")) ?? entry.names[0] ?? entry.gfid;
+  let path = listedAs.startsWith("/") ? listedAs : undefined;
+  for (const brick of set ?? []) path ??= await pathOfGfid(places, brick, entry.gfid);
+  if (set === undefined || path === undefined) return listedAs;
+  const conflict = await readConflict(where, set, path, listedAs, withSum);
+  const isDirectory = conflict.copies.find(({ state }) => state === "there")?.type === "directory";
+  if (!isDirectory || conflict.reason === "type" || conflict.reason === "metadata") return [conflict];
+  const names = await readMismatches(places, set, path);
+  if (names === undefined)
+    return [{ ...conflict, note: "which of its names differ could not be read: look into it on the bricks" }];
+  if (names.length === 0) return [{ ...conflict, note: "its names agree: a heal merges it" }];
+  const conflicts: Conflict[] = [];
+  for (const name of names) conflicts.push(await readConflict(where, set, name, path, withSum));
+  return conflicts;
 }
 
 /** The copy that a policy wants to win. Pure. Errors: OpsError usage when it cannot choose. */
