@@ -50,6 +50,7 @@ export const REQUIREMENTS = {
   glusterd: command("glusterd", "glusterfs-server"),
   sshd: command("sshd", "openssh-server"),
   ssh: command("ssh", "openssh-client"),
+  getfattr: command("getfattr", "attr"),
   "mkfs.ext4": command("mkfs.ext4", "e2fsprogs"),
   nsenter: command("nsenter", "util-linux"),
   logger: command("logger", "bsdutils"),
@@ -99,6 +100,7 @@ export const GLUSTER_NEEDS = [
   "glusterd",
   "sshd",
   "ssh",
+  "getfattr",
   "executable",
 ] as const satisfies readonly Need[];
 
