@@ -10,7 +10,7 @@ import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import type { Plan, StepKinds } from "../../core/plan.ts";
 import { asked, GLUSTER_KINDS, healStanding } from "./kinds.ts";
-import { POOL_OBJECT, refuse } from "./plan.ts";
+import { refuse } from "./plan.ts";
 import {
   type BrickHeal,
   GLUSTER_TIMEOUT_MS,
@@ -78,7 +78,8 @@ export function planHeal(pool: Pool, volume: Volume, full: boolean, crawls: read
     version: 1,
     operation: "gluster.heal",
     title: `heal volume ${name}${full ? ", every file of it" : ""}`,
-    object: POOL_OBJECT,
+    // Not the pool's: a heal may take days, and what it would get in the way of looks at what is to heal by itself.
+    object: `gluster-heal-${name}`,
     warnings: down.map((brick) => `brick ${brick.name} is not up: the heal cannot end before it is`),
     picture: [],
     steps: [

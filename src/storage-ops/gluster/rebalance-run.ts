@@ -86,7 +86,7 @@ export function rebalanceStanding(rebalance: Rebalance | undefined, previousTask
       hint: "/var/log/glusterfs/*-rebalance.log on that node",
     });
   }
-  if (nodes.some(({ status }) => /stopped$/.test(status))) return { state: "unknown", detail: "it was stopped" };
+  if (nodes.some(({ status }) => /stopped$/.test(status))) return { state: "todo", detail: "it was stopped" };
   return { state: "done", detail: nodes.map(nodeText).join("; ") };
 }
 
@@ -185,20 +185,32 @@ async function guardRebalance(step: Step, host: Host): Promise<void> {
   );
 }
 
+async function guardStop(step: Step, host: Host): Promise<void> {
+  const name = String(step.data.volume);
+  if ((await readRebalance(host, name))?.nodes.some(isRunning)) return;
+  throw new OpsError("unsafe", `volume ${name}: the rebalance is at its end: what it moved stays where it is`, {
+    hint: `fencepost gluster rebalance ${name} status`,
+  });
+}
+
 const standingOf = async (step: Step, host: Host): Promise<Standing> =>
   rebalanceStanding(await readRebalance(host, String(step.data.volume)), String(step.data.previousTask));
 
 export const REBALANCE_KINDS = {
-  "rebalance-run": { standing: asked(standingOf), guard: guardRebalance },
+  "rebalance-run": { standing: asked(standingOf), guard: guardRebalance, guardUndo: guardStop },
   "rebalance-begin": {
     standing: asked(async (step, host) => {
       const rebalance = await readRebalance(host, String(step.data.volume));
-      const isNew = rebalance !== undefined && rebalance.taskId !== String(step.data.previousTask);
+      const isNew =
+        rebalance !== undefined &&
+        rebalance.taskId !== String(step.data.previousTask) &&
+        !rebalance.nodes.some(({ status }) => /stopped$/.test(status));
       return isNew
         ? { state: "done", detail: rebalance.nodes.map(nodeText).join("; ") }
         : { state: "todo", detail: "not started" };
     }),
     guard: guardRebalance,
+    guardUndo: guardStop,
   },
   "rebalance-stop": {
     standing: asked(async (step, host) => {

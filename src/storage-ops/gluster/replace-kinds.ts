@@ -1,6 +1,6 @@
 /**
  * The steps that replace or reset a brick: when each is done, and what must hold right before it. And the question behind the
- * heal gate where the old brick is dead: do the other copies need anything from one another?
+ * heal gate where the old brick is dead: is a whole copy of everything left?
  * Errors: OpsError unsafe from the guards; what could not be read is a reason against it.
  * Source: AFR keeps an entry in .glusterfs/indices/xattrop for each file of which a copy is behind, by gfid; whom it blames is
  *         in that file's trusted.afr xattrs.
@@ -13,9 +13,9 @@ import { reasonsAgainstBlame } from "./blame.ts";
 import { blamesIn, clientNameOf, onBrickHost, parseXattrs } from "./copies.ts";
 import { asked } from "./kinds.ts";
 import { refuse } from "./plan.ts";
-import { reasonsAgainstCommit, reasonsAgainstGivingUp, reasonsAgainstPlace, setOf } from "./replace-plan.ts";
+import { type Owed, reasonsAgainstCommit, reasonsAgainstGivingUp, reasonsAgainstPlace, setOf } from "./replace-plan.ts";
 import { checkBrickPath, readSite } from "./site.ts";
-import { type Pool, readPool, readVolumeStatus, readVolumes, type Volume } from "./state.ts";
+import { type Brick, type Pool, readPool, readVolumeStatus, readVolumes, type Volume } from "./state.ts";
 
 const ASK_MS = 300_000;
 const AT_ONCE = 400;
@@ -25,72 +25,72 @@ const MAX_ENTRIES = 500_000;
 const SETTLE_MS = 1_000;
 const SETTLE_TURNS = 3;
 
-/** What the copies other than `dead` still need from one another, in words; none when all of them blame only the dead one. */
-export async function readOwed(host: Host, pool: Pool, volume: Volume, dead: string): Promise<string[]> {
+/**
+ * Of the entries to heal among the copies other than `dead`: is a whole copy left of each? Those that are behind are no reason
+ * against: measured, gluster 10.3 heals nothing of a set while one of its three bricks is down, so only the replacement helps.
+ */
+export async function readOwed(host: Host, pool: Pool, volume: Volume, dead: string): Promise<Owed> {
   const { set } = setOf(volume, dead);
   const others = set.filter(({ name }) => name !== dead);
   const clients = new Map(
     others.map((brick) => [clientNameOf(host, volume.name, brick, volume.bricks.indexOf(brick)), brick.name]),
   );
   const reasons: string[] = [];
+  const behind = new Map<string, Set<string>>();
   for (const brick of others) {
-    const run = (...argv: [string, ...string[]]) =>
-      host.run(onBrickHost(brick, pool.peers, argv), { timeoutMs: ASK_MS, maxBytes: 256 * 1024 * 1024 });
-    const list = await run(
-      "find",
-      `${brick.path}/.glusterfs/indices/xattrop`,
-      "-mindepth",
-      "1",
-      "-maxdepth",
-      "1",
-      "-printf",
-      "%f\\n",
-    );
-    const failure = failureOf(list, ASK_MS);
-    if (failure !== undefined) {
-      reasons.push(`${brick.name}: its list of entries to heal could not be read: ${failure}`);
-      continue;
-    }
-    const gfids = list.stdout.split("\n").filter((name) => /^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(name));
-    if (gfids.length > MAX_ENTRIES) {
-      reasons.push(`${brick.name}: ${gfids.length} entries to heal: too many to see whom they blame`);
-      continue;
-    }
-    for (let at = 0; at < gfids.length; at += AT_ONCE) {
-      const paths = gfids
-        .slice(at, at + AT_ONCE)
-        .map((gfid) => `${brick.path}/.glusterfs/${gfid.slice(0, 2)}/${gfid.slice(2, 4)}/${gfid}`);
-      // A directory's entry is a link to it, so links are followed. Exit 1: some are gone since, the others are told.
-      const found = await run("getfattr", "-d", "-m", "^trusted.afr", "-e", "hex", "--absolute-names", "--", ...paths);
-      if (found.outcome !== "exited" || (found.exitCode !== 0 && found.exitCode !== 1)) {
-        reasons.push(
-          `${brick.name}: whom its entries blame could not be read: ${failureOf(found, ASK_MS) ?? "no answer"}`,
-        );
-        break;
-      }
-      const blamed = found.stdout
-        .split(/^# file: /m)
-        .flatMap((block) => [...blamesIn(parseXattrs(block)).keys()])
-        .map((client) => clients.get(client))
-        .filter((name) => name !== undefined);
-      if (blamed.length > 0) {
-        reasons.push(`${brick.name} holds what ${[...new Set(blamed)].join(", ")} still needs: heal first`);
-        break;
+    const told = await readBlamed(host, pool, brick);
+    if (typeof told === "string") reasons.push(`${brick.name}: ${told}`);
+    else {
+      for (const [gfid, names] of told) {
+        const blamed = names.map((client) => clients.get(client)).filter((name) => name !== undefined);
+        if (blamed.length > 0) behind.set(gfid, new Set([...(behind.get(gfid) ?? []), ...blamed]));
       }
     }
   }
-  return reasons;
+  const full = others.filter(({ isArbiter }) => !isArbiter).map(({ name }) => name);
+  const lost = [...behind].filter(([, names]) => full.every((name) => names.has(name)));
+  if (lost.length > 0)
+    reasons.push(`of ${lost.length} entries no copy that is left is whole (gfid ${lost[0]?.[0]}, …)`);
+  const stale = [...new Set([...behind.values()].flatMap((names) => [...names]))];
+  return {
+    reasons,
+    warnings:
+      stale.length > 0 && lost.length === 0
+        ? [`${stale.join(", ")} lacks ${behind.size} entries too, which fewer copies have until all is healed`]
+        : [],
+  };
 }
 
-/** 0 entries in heal info is no proof: every file of the set is looked at. A brick that is given up is not asked, or believed in. */
-function reasonsByFiles(host: Host, pool: Pool, volume: Volume, brick: string, isGivenUp: boolean): Promise<string[]> {
-  const { set } = setOf(volume, brick);
-  const others = set.filter(({ name }) => name !== brick);
-  const clients = (isGivenUp ? others : set).map((one) =>
-    clientNameOf(host, volume.name, one, volume.bricks.indexOf(one)),
-  );
-  const keys = new Set(clients.map((client) => `trusted.afr.${client}`));
-  return reasonsAgainstBlame(host, pool.peers, { ...volume, bricks: isGivenUp ? others : set }, keys);
+/** By gfid, whom a brick's entries to heal blame; or why that could not be read. */
+async function readBlamed(host: Host, pool: Pool, brick: Brick): Promise<Map<string, string[]> | string> {
+  const run = (...argv: [string, ...string[]]) =>
+    host.run(onBrickHost(brick, pool.peers, argv), { timeoutMs: ASK_MS, maxBytes: 256 * 1024 * 1024 });
+  const index = `${brick.path}/.glusterfs/indices/xattrop`;
+  const list = await run("find", index, "-mindepth", "1", "-maxdepth", "1", "-printf", "%f\\n");
+  const failure = failureOf(list, ASK_MS);
+  if (failure !== undefined) return `its list of entries to heal could not be read: ${failure}`;
+  const gfids = list.stdout.split("\n").filter((name) => /^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(name));
+  if (gfids.length > MAX_ENTRIES) return `${gfids.length} entries to heal: too many to see whom they blame`;
+  const blamed = new Map<string, string[]>();
+  for (let at = 0; at < gfids.length; at += AT_ONCE) {
+    const paths = gfids
+      .slice(at, at + AT_ONCE)
+      .map((gfid) => `${brick.path}/.glusterfs/${gfid.slice(0, 2)}/${gfid.slice(2, 4)}/${gfid}`);
+    // A directory's entry is a link to it, so links are followed. Exit 1: some are gone since, the others are told.
+    const found = await run("getfattr", "-d", "-m", "^trusted.afr", "-e", "hex", "--absolute-names", "--", ...paths);
+    if (found.outcome !== "exited" || (found.exitCode !== 0 && found.exitCode !== 1))
+      return `whom its entries blame could not be read: ${failureOf(found, ASK_MS) ?? "no answer"}`;
+    for (const block of found.stdout.split(/^# file: /m).slice(1)) {
+      const gfid = (block.split("\n")[0] ?? "").slice(-36);
+      blamed.set(gfid, [...blamesIn(parseXattrs(block)).keys()]);
+    }
+  }
+  return blamed;
+}
+
+/** 0 entries in heal info is no proof: every file of the set is looked at, while its brick is there to look at. */
+function reasonsByFiles(host: Host, pool: Pool, volume: Volume, brick: string): Promise<string[]> {
+  return reasonsAgainstBlame(host, pool.peers, { ...volume, bricks: setOf(volume, brick).set });
 }
 
 async function readFor(step: Step, host: Host): Promise<{ pool: Pool; volume: Volume }> {
@@ -138,7 +138,7 @@ export const REPLACE_KINDS = {
         step.data.dead === true && !isUp(pool, volume, from) ? await readOwed(host, pool, volume, from) : undefined;
       reasons.push(...reasonsAgainstGivingUp(pool, volume, from, owed));
       reasons.push(...reasonsAgainstPlace(pool, volume, from, await readSite(host, address, path)));
-      if (reasons.length === 0) reasons.push(...(await reasonsByFiles(host, pool, volume, from, owed !== undefined)));
+      if (reasons.length === 0 && owed === undefined) reasons.push(...(await reasonsByFiles(host, pool, volume, from)));
       refuse(`volume ${volume.name}: cannot replace ${from}`, reasons, `fencepost gluster heal ${volume.name} --info`);
     },
   },
@@ -157,7 +157,7 @@ export const REPLACE_KINDS = {
       const { pool, volume } = await readFor(step, host);
       const name = String(step.data.brick);
       const reasons = reasonsAgainstGivingUp(pool, volume, name, undefined);
-      if (reasons.length === 0) reasons.push(...(await reasonsByFiles(host, pool, volume, name, false)));
+      if (reasons.length === 0) reasons.push(...(await reasonsByFiles(host, pool, volume, name)));
       refuse(`volume ${volume.name}: cannot take ${name} off`, reasons, `fencepost gluster heal ${volume.name} --info`);
     },
   },
@@ -175,7 +175,6 @@ export const REPLACE_KINDS = {
       const { host: address, path } = placeOf(name);
       const owed = await readOwed(host, pool, volume, name);
       const reasons = reasonsAgainstCommit(pool, volume, name, await readSite(host, address, path), owed);
-      if (reasons.length === 0) reasons.push(...(await reasonsByFiles(host, pool, volume, name, true)));
       refuse(
         `volume ${volume.name}: cannot bring ${name} back`,
         reasons,

@@ -22,8 +22,8 @@ import {
   type Volume,
 } from "./state.ts";
 
-/** What the other copies say of one another where the old brick is dead; undefined where that is not asked. */
-export type Owed = readonly string[] | undefined;
+/** What the other copies say of one another where the old brick is dead. */
+export type Owed = { reasons: readonly string[]; warnings: readonly string[] };
 
 export function setOf(volume: Volume, name: string): { set: Brick[]; brick: Brick } {
   for (const set of replicaSets(volume)) {
@@ -38,7 +38,7 @@ export function setOf(volume: Volume, name: string): { set: Brick[]; brick: Bric
 }
 
 /** Why a brick's data must not be given up now. `owed` is asked where the brick is down and given up as dead. */
-export function reasonsAgainstGivingUp(pool: Pool, volume: Volume, name: string, owed: Owed): string[] {
+export function reasonsAgainstGivingUp(pool: Pool, volume: Volume, name: string, owed: Owed | undefined): string[] {
   const { set } = setOf(volume, name);
   const others = set.filter((one) => one.name !== name);
   const reasons: string[] = [];
@@ -71,11 +71,11 @@ export function reasonsAgainstGivingUp(pool: Pool, volume: Volume, name: string,
       continue;
     }
     if (told.splitBrain > 0) reasons.push(`brick ${one}: ${told.splitBrain} entries in split-brain`);
-    // Of a dead brick the others have entries by right; what they owe one another is `owed`.
+    // For a dead brick the others have entries by right; what is between them is in `owed`.
     if (isUp && told.pending > 0)
       reasons.push(`brick ${one}: ${told.pending} entries that other copies still need from it`);
   }
-  return [...reasons, ...(isUp ? [] : (owed ?? []))];
+  return [...reasons, ...(isUp ? [] : (owed?.reasons ?? []))];
 }
 
 export type ReplaceRequest = {
@@ -83,7 +83,7 @@ export type ReplaceRequest = {
   from: string;
   site: Site;
   dead: boolean;
-  owed: Owed;
+  owed: Owed | undefined;
   backupFile: string;
   spaces: ReadonlyMap<string, BrickSpace>;
 };
@@ -122,7 +122,10 @@ export function planReplace(pool: Pool, { volume, from, site, dead, owed, backup
     operation: "gluster.replace-brick",
     title: `replace ${from} with ${to} in volume ${name}`,
     object: POOL_OBJECT,
-    warnings: dead && !isOnline(brick) ? [`${from} is given up as dead: what only it holds is lost`] : [],
+    warnings:
+      dead && !isOnline(brick)
+        ? [`${from} is given up as dead: what only it holds is lost`, ...(owed?.warnings ?? [])]
+        : [],
     picture: [
       `now   ${topology(volume)}`,
       `then  ${topology({ ...volume, bricks: after })}`,
@@ -229,13 +232,7 @@ export function planResetStart(pool: Pool, volume: Volume, name: string, backupF
 }
 
 /** Why a brick must not come back on that place. */
-export function reasonsAgainstCommit(
-  pool: Pool,
-  volume: Volume,
-  name: string,
-  site: Site,
-  owed: readonly string[],
-): string[] {
+export function reasonsAgainstCommit(pool: Pool, volume: Volume, name: string, site: Site, owed: Owed): string[] {
   const isUp = pool.status.get(volume.name)?.bricksOnline.get(name) === true;
   return [
     ...(isUp ? [`${name} is up: take it off first`] : []),
@@ -257,7 +254,7 @@ export function planResetCommit(
     volume: Volume;
     name: string;
     site: Site;
-    owed: readonly string[];
+    owed: Owed;
     backupFile: string;
     spaces: ReadonlyMap<string, BrickSpace>;
   },

@@ -20,7 +20,7 @@ import {
   recommendedFor,
 } from "../../../src/storage-ops/gluster/options-plan.ts";
 import { parseRebalance, planRebalance, rebalanceStanding } from "../../../src/storage-ops/gluster/rebalance-run.ts";
-import { planReplace, reasonsAgainstGivingUp } from "../../../src/storage-ops/gluster/replace-plan.ts";
+import { type Owed, planReplace, reasonsAgainstGivingUp } from "../../../src/storage-ops/gluster/replace-plan.ts";
 import { differences, savedPeers, savedVolumes } from "../../../src/storage-ops/gluster/saved-state.ts";
 import type { Site } from "../../../src/storage-ops/gluster/site.ts";
 import type { BrickHeal, Pool, Volume } from "../../../src/storage-ops/gluster/state.ts";
@@ -38,8 +38,7 @@ const site = (more: Partial<Site> = {}): Site => ({
 });
 
 describe("giving up a brick's data", () => {
-  const reasons = (pool: Pool, owed?: readonly string[]): string =>
-    reasonsAgainstGivingUp(pool, only(pool), BRICK, owed).join("; ");
+  const reasons = (pool: Pool, owed?: Owed): string => reasonsAgainstGivingUp(pool, only(pool), BRICK, owed).join("; ");
   const whole = poolOf();
   const withHeal = (change: (one: BrickHeal) => BrickHeal): Pool => {
     const heal = whole.heal.get("shared_data");
@@ -61,8 +60,10 @@ describe("giving up a brick's data", () => {
   it("asks for a word of the operator where the brick is down, and then believes what the others owe one another", () => {
     const down = poolOf({ status: "status-brick-down", heal: "heal-brick-down" });
     expect(reasons(down)).toContain("if it is dead for good, say --dead");
-    expect(reasons(down, [])).toBe("");
-    expect(reasons(down, ["s1:/b holds what s2:/b still needs: heal first"])).toContain("still needs");
+    expect(reasons(down, { reasons: [], warnings: [] })).toBe("");
+    expect(reasons(down, { reasons: ["no copy that is left is whole"], warnings: [] })).toContain(
+      "no copy that is left",
+    );
   });
 
   it("is refused with an entry to heal, one in split-brain, or no number", () => {
