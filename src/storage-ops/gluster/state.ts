@@ -261,8 +261,8 @@ export async function readStatus(host: Host): Promise<VolumeStatus[]> {
 export const readVolumeStatus = async (host: Host, volume: string): Promise<VolumeStatus> =>
   parseStatus(await ask(host, ["volume", "status", volume]))[0] ?? missing("volume status", volume);
 
-export const readHeal = async (host: Host, volume: string): Promise<BrickHeal[]> =>
-  parseHeal(await ask(host, ["volume", "heal", volume, "info", "summary"]));
+export const readHeal = async (host: Host, volume: string, timeoutMs = GLUSTER_TIMEOUT_MS): Promise<BrickHeal[]> =>
+  parseHeal(await ask(host, ["volume", "heal", volume, "info", "summary"], timeoutMs));
 
 export type Crawl = { brick: string; type: string; isRunning: boolean };
 
@@ -308,7 +308,7 @@ export async function readMigration(
 }
 
 /** Another command has glusterd's lock of a volume: for seconds mostly, for three minutes when its holder died. */
-const LOCKED_RETRIES_MS = [1_000, 2_000, 4_000, 8_000] as const;
+const LOCKED_RETRIES_MS = [1_000, 2_000, 4_000, 8_000, 16_000] as const;
 const GLUSTERD_LOG = "/var/log/glusterfs/glusterd.log";
 
 /** A read that is asked again while somebody has the lock, and then says who. */
@@ -346,8 +346,15 @@ export type Pool = {
   heal: ReadonlyMap<string, readonly BrickHeal[] | string>;
 };
 
-/** heal info asks every brick of its volume, and gluster has no call for all volumes. */
+/**
+ * heal info asks every brick of its volume, and gluster has no call for all volumes: its command starts a `glfsheal` of its
+ * own, which loads that one volume's graph, and neither `volume status all` nor `get-state` tells what is to be healed.
+ */
 const HEALS_AT_ONCE = 4;
+/** For those of all volumes together: a hundred that hang must not take an hour. */
+const HEALS_MS = 2 * GLUSTER_TIMEOUT_MS;
+
+const NO_TIME = `not asked: those of other volumes took ${HEALS_MS / 1000} s`;
 
 export const heals = ({ replica, disperse }: Volume): boolean => replica > 1 || disperse > 0;
 
@@ -359,10 +366,12 @@ export async function readPool(host: Host, isWanted: (volume: Volume) => boolean
   const status = isAnyStarted ? await unlocked(host, peers, () => readStatus(host)) : [];
   const heal = new Map<string, readonly BrickHeal[] | string>();
   const waiting = volumes.filter((volume) => heals(volume) && volume.isStarted && isWanted(volume));
+  const untilMs = host.monotonicMs() + HEALS_MS;
   const readNext = async (): Promise<void> => {
     for (let volume = waiting.shift(); volume !== undefined; volume = waiting.shift()) {
-      const found = await readHeal(host, volume.name).catch(reasonOf);
-      heal.set(volume.name, found);
+      const leftMs = Math.min(GLUSTER_TIMEOUT_MS, untilMs - host.monotonicMs());
+      const found = leftMs > 0 ? readHeal(host, volume.name, leftMs) : Promise.reject(new Error(NO_TIME));
+      heal.set(volume.name, await found.catch(reasonOf));
     }
   };
   await Promise.all(Array.from({ length: HEALS_AT_ONCE }, readNext));
