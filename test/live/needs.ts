@@ -47,6 +47,7 @@ export const REQUIREMENTS = {
   "ocf-tester": command("ocf-tester", "resource-agents"),
   jq: command("jq", "jq"),
   ip: command("ip", "iproute2"),
+  "apt-get": command("apt-get", "apt"),
   glusterd: command("glusterd", "glusterfs-server"),
   sshd: command("sshd", "openssh-server"),
   ssh: command("ssh", "openssh-client"),

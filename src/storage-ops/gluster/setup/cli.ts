@@ -176,10 +176,16 @@ async function prepare(
     self,
     decision: decided,
     // As the member will look at it again right before the brick is added: by ssh from there.
-    site: await readSite(member ?? host, self.address, config.brickPath, member === undefined),
+    site: await readSite(
+      member ?? host,
+      self.address,
+      decided.mode === "member" ? decided.brick.path : config.brickPath,
+      member === undefined,
+    ),
     answered: answers.flatMap(({ controller, answer }) => (answer.state === "unknown" ? [] : [controller.address])),
     isInstalled: missingPrograms(host).length === 0,
     hasSystemd: systemd,
+    hasState: here.state === "active",
     mountBy,
     program: program ?? ["fencepost"],
     journalId,

@@ -13,7 +13,8 @@ import { type Peer, readPeers, readVolumes, type Volume } from "../state.ts";
 export type Answer =
   | { state: "active"; peers: readonly Peer[]; volumes: readonly Volume[] }
   | { state: "none" }
-  | { state: "unknown"; reason: string };
+  /** `kept`: what its disk says of a pool, although its glusterd says nothing. */
+  | { state: "unknown"; reason: string; kept: readonly string[] };
 
 /** ssh itself gives up after 10 s, glusterd's command line after 120 s. */
 const LIMIT_MS = 25_000;
@@ -54,7 +55,7 @@ export async function discover<T extends { address: string }>(
 
 async function probe(host: Host): Promise<Answer> {
   const kept = await readKept(host);
-  if (!Array.isArray(kept)) return { state: "unknown", reason: kept.reason };
+  if (!Array.isArray(kept)) return { state: "unknown", reason: kept.reason, kept: [] };
   try {
     const peers = await readPeers(host);
     const volumes = await readVolumes(host);
@@ -65,6 +66,7 @@ async function probe(host: Host): Promise<Answer> {
     if (kept.length === 0) return { state: "none" };
     return {
       state: "unknown",
+      kept,
       reason: `it has ${kept.slice(0, 3).join(", ")}, but its glusterd does not answer: ${reasonOf(error)}`,
     };
   }

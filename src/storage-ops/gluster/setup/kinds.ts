@@ -12,12 +12,12 @@ import type { Place } from "../../cluster-lock.ts";
 import { GLUSTER_KINDS } from "../kinds.ts";
 import { refuse } from "../plan.ts";
 import { readSite, reasonsAgainstSite } from "../site.ts";
-import { type Peer, readPeers, readVolumeStatus, readVolumes, type Volume } from "../state.ts";
+import { type Count, type Peer, readHeal, readPeers, readVolumeStatus, readVolumes, type Volume } from "../state.ts";
 import { discover, hostThrough } from "./discover.ts";
 import { missingPrograms } from "./install.ts";
 import { deviceOf, FSTAB, findEntry, UNIT_DIRECTORY, unitName, unitText } from "./mount-entry.ts";
 import { sameValue } from "./options.ts";
-import { ON_MEMBER } from "./plan.ts";
+import { ON_MEMBER, SERVICE_STEP } from "./plan.ts";
 
 const LIMIT_MS = 30_000;
 
@@ -208,6 +208,27 @@ const HERE = {
       return { state, detail: value === undefined ? "not set" : `it is ${value}` };
     }),
   },
+  "setup-heal": {
+    standing: asked(async (step, host) => {
+      const heal = await readHeal(host, text(step, "volume"));
+      const unclear = list(step, "bricks").filter((brick) => {
+        const told = heal.find((one) => one.brick === brick);
+        return told === undefined || told.pending === "unknown" || told.splitBrain === "unknown";
+      });
+      if (unclear.length > 0) return { state: "working", detail: `unknown how much is to heal: ${unclear.join(", ")}` };
+      const sum = (counts: readonly Count[]): number => counts.reduce<number>((all, one) => all + Number(one), 0);
+      const split = sum(heal.map(({ splitBrain }) => splitBrain));
+      if (split > 0) {
+        throw new OpsError("unsafe", `volume ${text(step, "volume")}: ${split} entries in split-brain`, {
+          hint: `gluster volume heal ${text(step, "volume")} info split-brain`,
+        });
+      }
+      const pending = sum(heal.map(({ pending: count }) => count));
+      return pending === 0
+        ? { state: "done", detail: "nothing to heal on any brick" }
+        : { state: "todo", detail: `${pending} entries to heal`, remaining: pending };
+    }),
+  },
   "setup-mount-entry": {
     standing: async (step, host) => {
       const [volume, point] = [text(step, "volume"), text(step, "mountPoint")];
@@ -268,7 +289,7 @@ export const SETUP_KINDS: StepKinds = {
  * there is a pool, the controllers that could make one.
  */
 export async function setupPlaces(plan: Plan, host: Host): Promise<Place[]> {
-  const here = plan.steps.find(({ kind }) => kind === "setup-brick-directory");
+  const here = plan.steps.find(({ id }) => id === SERVICE_STEP);
   if (!here) throw new OpsError("bad-input", "journal: a setup without its node", { hint: "fencepost journal list" });
   const [self, member] = [text(here, "self"), text(here, "member")];
   if (member !== "") {

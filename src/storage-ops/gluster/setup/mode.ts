@@ -4,7 +4,7 @@
  * Errors: OpsError unsafe where a second cluster could come to be, or where nobody can tell.
  */
 import { OpsError } from "../../../core/errors.ts";
-import { bricksOf, type Peer, type Volume } from "../state.ts";
+import { type Brick, bricksOf, type Peer, type Volume } from "../state.ts";
 import type { Controller, SetupConfig } from "./config.ts";
 import type { Answer } from "./discover.ts";
 
@@ -14,7 +14,7 @@ export type Decision =
   /** The commands that change the pool are run on `member`, by ssh. */
   | { mode: "join"; member: Controller }
   /** This node holds a brick of the volume: only what is missing is mended. */
-  | { mode: "member"; volume: Volume };
+  | { mode: "member"; volume: Volume; brick: Brick };
 export type Decided = Decision & { lines: readonly string[]; warnings: readonly string[] };
 
 export type Found = {
@@ -28,9 +28,6 @@ const volumeIn = (answer: Answer, name: string): Volume | undefined =>
   answer.state === "active" ? answer.volumes.find((volume) => volume.name === name) : undefined;
 const localPeer = (answer: Answer): Peer | undefined =>
   answer.state === "active" ? answer.peers.find(({ isLocal }) => isLocal) : undefined;
-
-export const ownBrick = (volume: Volume, here: Answer, self: Controller) =>
-  bricksOf(volume, self.address, localPeer(here))[0];
 
 const named = (names: readonly Controller[]): string =>
   names.map(({ hostname, address }) => `${hostname} (${address})`).join(", ");
@@ -59,9 +56,12 @@ export function decideMode(found: Found, wanted: Wanted): Decided {
   }
 
   const volume = volumeIn(here, name);
-  if (volume && ownBrick(volume, here, self)) {
+  const brick = volume && bricksOf(volume, self.address, localPeer(here))[0];
+  if (volume && brick) {
     const lines = [`This node holds a brick of ${name} already → only what is missing is mended`];
-    return { mode: "member", volume, lines, warnings };
+    if (brick.path !== config.brickPath)
+      warnings.push(`its brick is ${brick.name}, not ${config.brickPath} as in ${config.path}`);
+    return { mode: "member", volume, brick, lines, warnings };
   }
 
   if (holders.length > 0) {
@@ -100,6 +100,14 @@ export function decideMode(found: Found, wanted: Wanted): Decided {
     refuse(
       `${named([controller])} is in a GlusterFS pool of ${answer.peers.length} that has no volume ${name} (its volumes: ${volumes})`,
       `is storage.glusterfs.volume_name in ${config.path} right?`,
+    );
+  }
+  const keepers = silent.filter(({ answer }) => answer.state === "unknown" && answer.kept.length > 0);
+  if (keepers.length > 0) {
+    // No order lifts this: here it is not silence, but a pool that sleeps.
+    refuse(
+      `there is a pool already: ${reasons.join("; ")}`,
+      `systemctl start glusterd, on ${keepers[0]?.controller.hostname}`,
     );
   }
   if (silent.length > 0 && wanted === "auto") {

@@ -8,7 +8,7 @@ import type { Argv } from "../../../core/exec.ts";
 import { JOURNAL_DIRECTORY, STATE_DIRECTORY } from "../../../core/journal.ts";
 import type { Plan, Step } from "../../../core/plan.ts";
 import { sshArgv } from "../../../core/ssh.ts";
-import { type Grow, POOL_OBJECT, planAdd, refuse } from "../plan.ts";
+import { backupStep, type Grow, POOL_OBJECT, planAdd, refuse } from "../plan.ts";
 import { reasonsAgainstSite, type Site } from "../site.ts";
 import { GLUSTER_TIMEOUT_MS, glusterArgv, type Pool, type Volume } from "../state.ts";
 import { type Controller, runsGluster, type SetupConfig } from "./config.ts";
@@ -18,6 +18,8 @@ import { deviceOf, fstabLine, type MountWay, UNIT_DIRECTORY, unitName } from "./
 import { ONLY_REPLICATED, sameValue } from "./options.ts";
 
 export const OPERATION = "gluster.setup";
+/** In every setup; its data say where. */
+export const SERVICE_STEP = "service";
 /** The kinds of other operations, asked and run on a member of the pool by ssh. */
 export const ON_MEMBER = "member-";
 
@@ -29,6 +31,8 @@ export type SetupFacts = {
   pool?: Pool;
   /** The brick's place on this node. */
   site: Site;
+  /** glusterd has volumes or peers here: its configuration is saved before a first node's volume is made. */
+  hasState: boolean;
   /** Other controllers that answered: they are locked while the first node makes the volume, and asked again before. */
   answered: readonly string[];
   /** undefined: of neither family. */
@@ -77,11 +81,12 @@ export function planSetup(facts: SetupFacts): Plan {
   const steps = [
     ...installSteps(facts),
     serviceStep(facts),
-    brickDirectoryStep(facts),
+    ...brickDirectorySteps(facts),
     ...(growth?.steps ?? []),
     ...(decision.mode === "bootstrap" ? volumeSteps(facts) : []),
     ...(decision.mode === "member" ? mendingSteps(facts, decision.volume) : []),
     ...mountSteps(facts),
+    ...(decision.mode === "member" && decision.volume.replica > 1 ? [healedStep(decision.volume)] : []),
   ];
   return {
     version: 1,
@@ -97,7 +102,10 @@ export function planSetup(facts: SetupFacts): Plan {
   };
 }
 
-const brickOf = ({ config, self }: SetupFacts): string => `${self.address}:${config.brickPath}`;
+const brickOf = ({ config, self, decision }: SetupFacts): string =>
+  decision.mode === "member" ? decision.brick.name : `${self.address}:${config.brickPath}`;
+
+const backupFileOf = ({ journalId }: SetupFacts): string => `${JOURNAL_DIRECTORY}/${journalId}.glusterd.tar.gz`;
 
 /** What a fresh process needs to know of it: who we are, where the pool is asked, whom to lock. */
 const placeData = ({ self, decision, answered }: SetupFacts) => ({
@@ -143,16 +151,16 @@ function installSteps({ installation, isInstalled, self }: SetupFacts): Step[] {
       timeoutMs: INSTALL_MS,
       doneWhen: "glusterd, gluster and mount.glusterfs are there",
       data: { system },
-      before: [heading(2, "Check and install GlusterFS")],
     }),
   );
-  return steps;
+  const [first, ...others] = steps;
+  return first ? [{ ...first, before: [heading(2, `Check and install GlusterFS (${system})`)] }, ...others] : [];
 }
 
-function serviceStep({ hasSystemd }: SetupFacts): Step {
+function serviceStep(facts: SetupFacts): Step {
   // It waits, because a daemon that has just been started may need a moment until it answers.
-  const common = { id: "service", timeoutMs: 120_000, waits: true };
-  if (hasSystemd) {
+  const common = { id: SERVICE_STEP, timeoutMs: 120_000, waits: true, data: placeData(facts) };
+  if (facts.hasSystemd) {
     return step({
       ...common,
       kind: "setup-service",
@@ -172,40 +180,41 @@ function serviceStep({ hasSystemd }: SetupFacts): Step {
   });
 }
 
-function brickDirectoryStep(facts: SetupFacts): Step {
+function brickDirectorySteps(facts: SetupFacts): Step[] {
   const { config, self, decision, site, journalId } = facts;
-  if (decision.mode !== "member") {
-    refuse(
-      `setup of ${self.hostname}`,
-      reasonsAgainstSite(site),
-      `mount a disk of its own above ${config.brickPath}; what lies there, move away by hand`,
-    );
+  const what = `setup of ${self.hostname}`;
+  if (decision.mode === "member") {
+    // An empty directory in the place of a brick whose disk is gone would only hide that it is gone.
+    const gone = site.problem ?? (site.content === "absent" ? "it is not there: is its disk mounted?" : undefined);
+    refuse(what, gone === undefined ? [] : [`brick ${site.path}: ${gone}`], "findmnt; fencepost gluster health");
+    return [];
   }
-  return step({
-    id: "brick-directory",
-    kind: "setup-brick-directory",
-    title: `create directory: ${config.brickPath}`,
-    argv: ["mkdir", "-p", "-m", "755", config.brickPath],
-    doneWhen: "it is a directory",
-    requires: "a filesystem of its own, mounted above it, with nothing in that place",
-    undo: {
-      argv: ["mv", "-T", "--", config.brickPath, `${config.brickPath}.undone-${journalId}`],
-      timeoutMs: QUICK_MS,
-    },
-    data: { path: config.brickPath, ...placeData(facts) },
-    before: [heading(3, "Prepare brick directory")],
-  });
+  const above = config.brickPath.slice(0, config.brickPath.lastIndexOf("/"));
+  refuse(what, reasonsAgainstSite(site), `mount a disk of its own at ${above || "a directory above it"}`);
+  const undone = `${config.brickPath}.undone-${journalId}`;
+  return [
+    step({
+      id: "brick-directory",
+      kind: "setup-brick-directory",
+      title: `create directory: ${config.brickPath}`,
+      argv: ["mkdir", "-p", "-m", "755", config.brickPath],
+      doneWhen: "it is a directory",
+      requires: "a filesystem of its own, mounted above it, with nothing in that place",
+      undo: { argv: ["mv", "-T", "--", config.brickPath, undone], timeoutMs: QUICK_MS },
+      data: { path: config.brickPath, self: self.address },
+      before: [heading(3, "Prepare brick directory")],
+    }),
+  ];
 }
 
 // ── 6 peers and 7 volume, joining ───────────────────────────────────────────────────────────────────────────────────
 
 function planGrowth(facts: SetupFacts, member: Controller): Plan {
-  const { config, pool, site, self, journalId } = facts;
+  const { config, pool, site, self } = facts;
   const volume = pool?.volumes.find(({ name }) => name === config.volume);
   if (!pool || !volume) throw new OpsError("bug", `setup: no volume ${config.volume} on ${member.hostname}`);
   const grow = growthOf(config, volume);
-  const backupFile = `${JOURNAL_DIRECTORY}/${journalId}.glusterd.tar.gz`;
-  const plan = planAdd(pool, { volume, sites: [site], grow, backupFile });
+  const plan = planAdd(pool, { volume, sites: [site], grow, backupFile: backupFileOf(facts) });
   const there = (one: Step): Step => ({
     ...one,
     kind: `${ON_MEMBER}${one.kind}`,
@@ -262,12 +271,13 @@ const backupDirectoryStep = (): Step =>
 // ── 7 volume, first node ────────────────────────────────────────────────────────────────────────────────────────────
 
 function volumeSteps(facts: SetupFacts): Step[] {
-  const { config } = facts;
+  const { config, self, answered } = facts;
   const brick = brickOf(facts);
-  const data = { volume: config.volume, brick, path: config.brickPath, ...placeData(facts) };
+  const data = { volume: config.volume, brick, path: config.brickPath, self: self.address, answered };
   const gluster = (...words: string[]): Argv => glusterArgv("volume", ...words);
   const undo = (...words: string[]) => ({ argv: gluster(...words), timeoutMs: GLUSTER_TIMEOUT_MS });
   return [
+    ...(facts.hasState ? [backupStep(backupFileOf(facts))] : []),
     step({
       id: "volume-create",
       kind: "setup-volume-create",
@@ -306,12 +316,25 @@ function mendingSteps(facts: SetupFacts, volume: Volume): Step[] {
       argv: glusterArgv("volume", "start", config.volume),
       timeoutMs: GLUSTER_TIMEOUT_MS,
       doneWhen: "volume status shows this node's brick online",
-      data: { volume: config.volume, brick: brickOf(facts), ...placeData(facts) },
+      data: { volume: config.volume, brick: brickOf(facts) },
       before: [heading(7, "Volume")],
     }),
     ...optionSteps(config, volume.options, volume.replica),
   ];
 }
+
+/** A setup that was killed while the new copy filled is run again: it is not over before that is full. */
+const healedStep = ({ name, bricks }: Volume): Step =>
+  step({
+    id: "heal",
+    kind: "setup-heal",
+    title: `heal volume ${name}`,
+    argv: glusterArgv("volume", "heal", name),
+    timeoutMs: GLUSTER_TIMEOUT_MS,
+    waits: true,
+    doneWhen: "heal info has no entry on any brick, and every brick answers",
+    data: { volume: name, bricks: bricks.map((brick) => brick.name) },
+  });
 
 function optionSteps({ volume, options }: SetupConfig, now: ReadonlyMap<string, string>, copies: number): Step[] {
   return [...options]
@@ -342,7 +365,7 @@ function optionSteps({ volume, options }: SetupConfig, now: ReadonlyMap<string, 
 // ── 8 mount ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function mountSteps(facts: SetupFacts): Step[] {
-  const { config, mountBy, program, decision, pool } = facts;
+  const { config, mountBy, program, decision } = facts;
   const { volume, mountPoint } = config;
   const data = { volume, mountPoint, by: mountBy };
   const entry = (verb: string): Argv => [
@@ -388,9 +411,8 @@ function mountSteps(facts: SetupFacts): Step[] {
       after: [`[SUCCESS] Volume mounted at ${mountPoint}`],
     }),
   ];
-  const first = pool?.volumes.find(({ name }) => name === volume)?.bricks[0]?.name;
   // The first node's task, also when it is run again there.
-  if (decision.mode === "bootstrap" || (decision.mode === "member" && first === brickOf(facts))) {
+  if (decision.mode === "bootstrap" || (decision.mode === "member" && decision.volume.bricks[0] === decision.brick)) {
     const paths = config.directories.map((path) => `${mountPoint}/${path}`);
     steps.push(
       step({
