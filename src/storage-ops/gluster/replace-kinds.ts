@@ -56,7 +56,9 @@ export async function readOwed(host: Host, pool: Pool, volume: Volume, dead: str
     reasons,
     warnings:
       stale.length > 0 && lost.length === 0
-        ? [`${stale.join(", ")} lacks ${behind.size} entries too, which fewer copies have until all is healed`]
+        ? [
+            `${stale.join(", ")}: behind with ${behind.size} entries too: until all is healed fewer copies of them are whole`,
+          ]
         : [],
   };
 }
