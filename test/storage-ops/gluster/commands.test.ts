@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import type { Argv } from "../../../src/core/exec.ts";
+import { sshArgv } from "../../../src/core/ssh.ts";
 import { capacityOf, parseDetail, showBytes } from "../../../src/storage-ops/gluster/capacity.ts";
 import { tolerated } from "../../../src/storage-ops/gluster/explain.ts";
 import { fullCrawlKeys, parseCrawlRuns, planHeal } from "../../../src/storage-ops/gluster/heal-run.ts";
@@ -20,11 +22,13 @@ import {
   recommendedFor,
 } from "../../../src/storage-ops/gluster/options-plan.ts";
 import { parseRebalance, planRebalance, rebalanceStanding } from "../../../src/storage-ops/gluster/rebalance-run.ts";
+import { readOwed } from "../../../src/storage-ops/gluster/replace-kinds.ts";
 import { type Owed, planReplace, reasonsAgainstGivingUp } from "../../../src/storage-ops/gluster/replace-plan.ts";
 import { differences, savedPeers, savedVolumes } from "../../../src/storage-ops/gluster/saved-state.ts";
 import type { Site } from "../../../src/storage-ops/gluster/site.ts";
 import type { BrickHeal, Pool, Volume } from "../../../src/storage-ops/gluster/state.ts";
 import { checksOf, type Facts } from "../../../src/storage-ops/gluster/troubleshoot.ts";
+import { fakeHost } from "../../fakes/fake-host.ts";
 import { fixture, plainText, poolOf } from "./fixture.ts";
 
 const only = (pool: Pool): Volume => pool.volumes[0] as Volume;
@@ -112,6 +116,47 @@ describe("giving up a brick's data", () => {
     expect(replaceAt({ host: "10.77.0.1", path: "/data/glusterfs/other" })).toThrow(/two copies on one node/);
     expect(replaceAt({ mount: { target: "/", type: "ext4" } })).toThrow(/root filesystem/);
     expect(replaceAt({ content: "not-empty" })).toThrow(/not empty/);
+  });
+
+  const gfid = "aaaaaaaa-0000-4000-8000-000000000001";
+  const entry = `/data/glusterfs/shared/.glusterfs/aa/aa/${gfid}`;
+  const onBrick = (at: number, argv: Argv): string => (at === 1 ? argv : sshArgv(`10.77.0.${at}`, argv)).join(" ");
+  /** What node1 and node2 list, and whom it blames there, by the brick's number in the volume. */
+  const owedWhere = (blamed: Readonly<Record<number, number>>) =>
+    readOwed(
+      fakeHost({
+        commands: Object.fromEntries(
+          [1, 2].flatMap((at) => [
+            [
+              onBrick(at, [
+                "find",
+                "/data/glusterfs/shared/.glusterfs/indices/xattrop",
+                "-mindepth",
+                "1",
+                "-maxdepth",
+                "1",
+                "-printf",
+                "%f\\n",
+              ]),
+              `${gfid}\nxattrop-1\n`,
+            ],
+            [
+              onBrick(at, ["getfattr", "-d", "-m", "^trusted.afr", "-e", "hex", "--absolute-names", "--", entry]),
+              `# file: ${entry}\ntrusted.afr.dirty=0x000000000000000000000001\ntrusted.afr.shared_data-client-${blamed[at]}=0x000000010000000000000000\n`,
+            ],
+          ]),
+        ),
+      }),
+      whole,
+      only(whole),
+      BRICK,
+    );
+
+  it("takes copies that blame the dead one for whole, warns of one that is behind, and refuses where none is whole", async () => {
+    expect(await owedWhere({ 1: 2, 2: 2 })).toEqual({ reasons: [], warnings: [] });
+    expect(await owedWhere({ 1: 1, 2: 2 })).toEqual({ reasons: [], warnings: [expect.stringContaining("10.77.0.2")] });
+    const { reasons: lost } = await owedWhere({ 1: 1, 2: 0 });
+    expect(lost).toEqual([expect.stringContaining("of 1 entries no copy that is left is whole")]);
   });
 
   it.each([
