@@ -23,6 +23,8 @@ import {
   type Volume,
 } from "./state.ts";
 
+export const HEAL_OPERATION = "gluster.heal";
+
 /** What a self-heal daemon did for a brick; `brick` is the brick's number in the volume, from 0. */
 export type CrawlRun = { brick: number; type: string; startedAt: string; ended: boolean };
 
@@ -76,7 +78,7 @@ export function planHeal(pool: Pool, volume: Volume, full: boolean, crawls: read
   const down = bricks.filter((brick) => pool.status.get(name)?.bricksOnline.get(brick.name) !== true);
   return {
     version: 1,
-    operation: "gluster.heal",
+    operation: HEAL_OPERATION,
     title: `heal volume ${name}${full ? ", every file of it" : ""}`,
     // Not the pool's: a heal may take days, and what it would get in the way of looks at what is to heal by itself.
     object: `gluster-heal-${name}`,

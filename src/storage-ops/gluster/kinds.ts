@@ -101,7 +101,7 @@ async function guardRemoval(step: Step, host: Host): Promise<void> {
   refuse(`volume ${name}: cannot remove ${bricks.join(", ")}`, reasons, `fencepost gluster health --volume ${name}`);
 }
 
-export const withoutTasks = (pool: Awaited<ReturnType<typeof readPool>>, volume: string) => {
+const withoutTasks = (pool: Awaited<ReturnType<typeof readPool>>, volume: string) => {
   const status = pool.status.get(volume);
   return status ? { ...pool, status: new Map([...pool.status, [volume, { ...status, tasks: [] }]]) } : pool;
 };

@@ -1,7 +1,7 @@
 /** The steps that change a pool, and where they are locked: every peer, in the order of their UUIDs. */
 import type { Plan } from "../../core/plan.ts";
 import type { Operations } from "../operations.ts";
-import { HEAL_KINDS } from "./heal-run.ts";
+import { HEAL_KINDS, HEAL_OPERATION } from "./heal-run.ts";
 import { GLUSTER_KINDS } from "./kinds.ts";
 import { MOUNT_KINDS, MOUNT_OPERATION } from "./mount-plan.ts";
 import { OPTIONS_KINDS } from "./options-plan.ts";
@@ -34,7 +34,9 @@ export const GLUSTER_OPERATIONS: Operations = {
     // A client's fstab is its own.
     if (plan.operation === MOUNT_OPERATION) return [{ name: host.hostname(), isLocal: true }];
     const dead = givenUp(plan);
-    const peers = (await readPeers(host)).filter(({ uuid, connected }) => connected || uuid !== dead);
+    // To heal changes nothing that a node that is away could change too.
+    const mayMiss = (uuid: string): boolean => uuid === dead || plan.operation === HEAL_OPERATION;
+    const peers = (await readPeers(host)).filter(({ uuid, connected }) => connected || !mayMiss(uuid));
     return peers
       .sort((a, b) => (a.uuid < b.uuid ? -1 : 1))
       .map(({ hostnames: [name = ""], isLocal }) => ({ name, isLocal }));
