@@ -3,10 +3,13 @@
  * One lab for all: r3 lives on node1 to node3 throughout, what a case breaks it mends. Data is compared by checksums that
  * another node reads through its own mount.
  */
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { Output } from "./cluster.ts";
 import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
+
+// A case is many questions to gluster and over ssh; on a machine with other work each takes seconds.
+vi.setConfig({ testTimeout: 600_000 });
 
 liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
   let lab: GlusterLab;
@@ -217,6 +220,7 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
     expect(exits(await ours("rebalance dist stop"))).toMatch(/^64 .*no rebalance is running/);
     await killBrick("node3", "dist");
     expect(exits(await ours("rebalance dist start"))).toMatch(/^107 .*is down/);
+    await reviveBrick("node3", "dist");
   });
 
   const heal = (volume: string) =>
@@ -303,7 +307,7 @@ ${["node1", "node2", "node3"].map((node) => `    - {hostname: ${node}, ip_addres
     await lab.must("node1", ["tee", "/root/cluster.yaml"], { input: config("/data/glusterfs/r3") });
     const differs = await ours("diff --config /root/cluster.yaml --json");
     expect(differs.exitCode).toBe(1);
-    // node3's brick is in another place since it was replaced, and node4 is a peer without a brick.
+    // node3's brick is in another place since it was replaced, node4 is a peer without a brick, the cache size a default of ours.
     const told = JSON.parse(differs.stdout).differences.map(({ object, what }: { object: string; what: string }) => [
       object,
       what,
@@ -311,6 +315,7 @@ ${["node1", "node2", "node3"].map((node) => `    - {hostname: ${node}, ip_addres
     expect(told).toEqual([
       [`peer ${addressOf("node4")}`, "in the pool"],
       ["volume r3", "bricks"],
+      ["volume r3", "performance.cache-size"],
     ]);
     await lab.must("node1", ["tee", "/root/broken.yaml"], { input: config("nowhere") });
     expect(exits(await ours("diff --config /root/broken.yaml"))).toMatch(/^78 .*\/root\/broken.yaml:2: .*brick_path/);
