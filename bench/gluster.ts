@@ -88,5 +88,9 @@ async function measure(lab: GlusterLab, argv: readonly string[]): Promise<Sample
   return { exit, wall_ms, rss_kb: 0, mark_ms: null };
 }
 
-const contents = (lab: GlusterLab, node: string): Promise<string> =>
-  lab.sh(node, `cd ${PATH} && find . -type f -not -path './.glusterfs/*' -print0 | sort -z | xargs -0 md5sum | md5sum`);
+function contents(lab: GlusterLab, node: string): Promise<string> {
+  return lab.sh(
+    node,
+    `cd ${PATH} && find . -type f -not -path './.glusterfs/*' -print0 | sort -z | xargs -0 md5sum | md5sum`,
+  );
+}
