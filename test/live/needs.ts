@@ -61,6 +61,7 @@ export const REQUIREMENTS = {
   munged: command("munged", "munge"),
   sshd: command("sshd", "openssh-server"),
   ssh: command("ssh", "openssh-client"),
+  getfattr: command("getfattr", "attr"),
   "mkfs.ext4": command("mkfs.ext4", "e2fsprogs"),
   nsenter: command("nsenter", "util-linux"),
   logger: command("logger", "bsdutils"),
@@ -111,6 +112,7 @@ export const GLUSTER_NEEDS = [
   "glusterd",
   "sshd",
   "ssh",
+  "getfattr",
   "executable",
 ] as const satisfies readonly Need[];
 

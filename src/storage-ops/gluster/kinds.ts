@@ -30,7 +30,7 @@ const text = (step: Step, key: string): string => String(step.data[key] ?? "");
 const list = (step: Step, key: string): string[] => [step.data[key] ?? []].flat().map(String);
 
 /** glusterd's lock in other hands is `working`: what is done under it may be this very step. */
-const asked =
+export const asked =
   (ask: (step: Step, host: Host) => Promise<Standing>) =>
   async (step: Step, host: Host): Promise<Standing> => {
     try {
@@ -133,7 +133,7 @@ function migrationStanding(migration: Migration | undefined, skips: "lose" | "st
   return { state: "done", detail: `completed on ${nodes.length} nodes, ${files} files moved${stayed}` };
 }
 
-function healStanding(heal: readonly BrickHeal[], bricks: readonly string[]): Standing {
+export function healStanding(heal: readonly BrickHeal[], bricks: readonly string[]): Standing {
   const silent = bricks.filter((brick) => !heal.some((one) => one.brick === brick));
   const unclear = heal.filter(({ pending, splitBrain }) => pending === "unknown" || splitBrain === "unknown");
   const split = heal.reduce((sum, { splitBrain }) => sum + (splitBrain === "unknown" ? 0 : splitBrain), 0);

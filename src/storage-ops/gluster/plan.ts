@@ -48,7 +48,7 @@ export function backupStep(file: string): Step {
   };
 }
 
-const topology = ({
+export const topology = ({
   name,
   bricks,
   replica,

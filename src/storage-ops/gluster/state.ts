@@ -73,7 +73,7 @@ export const glusterArgv = (...words: string[]): Argv => ["gluster", "--mode=scr
 const xmlArgv = (...words: string[]): Argv => ["gluster", "--mode=script", "--xml", ...words];
 
 /** One question; its answer's root once opRet is 0. */
-async function ask(host: Host, words: readonly string[], timeoutMs = GLUSTER_TIMEOUT_MS): Promise<XmlElement> {
+export async function ask(host: Host, words: readonly string[], timeoutMs = GLUSTER_TIMEOUT_MS): Promise<XmlElement> {
   const argv = xmlArgv(...words);
   const result = await host.run(argv, { timeoutMs, maxBytes: 256 * 1024 * 1024 });
   return answerOf(result.stdout, `gluster ${words.join(" ")}`, () => {
@@ -109,12 +109,12 @@ export function answerOf(stdout: string, what: string, failure: () => OpsError |
   throw new OpsError("failed", `${what}: ${words || `opRet ${opRet}`}`);
 }
 
-const need = (element: XmlElement | undefined, name: string, what: string): string =>
+export const need = (element: XmlElement | undefined, name: string, what: string): string =>
   textNamed(element, name) ?? missing(what, name);
 const missing = (what: string, name: string): never => {
   throw new OpsError("bad-output", `${what}: no <${name}>`);
 };
-const countOf = (element: XmlElement | undefined, name: string): Count => {
+export const countOf = (element: XmlElement | undefined, name: string): Count => {
   const text = textNamed(element, name) ?? "";
   return /^\d+$/.test(text) ? Number(text) : "unknown";
 };
