@@ -241,7 +241,24 @@ export function parseMigration(root: XmlElement): Migration {
   };
 }
 
-export const readPeers = async (host: Host): Promise<Peer[]> => parsePeers(await ask(host, ["pool", "list"]));
+const UNSETTLED_MS = 20_000;
+
+/**
+ * A glusterd that is just taking in a peer answers `pool list` with -22 and no words (seen on glusterfs 10.3, when a probe
+ * was asked about in its middle): it is asked again until the handshake is over.
+ */
+export async function readPeers(host: Host): Promise<Peer[]> {
+  const untilMs = host.monotonicMs() + UNSETTLED_MS;
+  for (;;) {
+    try {
+      return parsePeers(await ask(host, ["pool", "list"]));
+    } catch (error) {
+      const isUnsettled = error instanceof OpsError && /: opRet -\d+$/.test(error.message);
+      if (!isUnsettled || host.monotonicMs() >= untilMs) throw error;
+      await host.sleep(1_000);
+    }
+  }
+}
 
 /** No volumes at all is an answer too. */
 export async function readVolumes(host: Host): Promise<Volume[]> {

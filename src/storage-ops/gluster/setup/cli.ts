@@ -18,7 +18,7 @@ import { requireRoot, runNewPlan } from "../../run-plan.ts";
 import { readSite } from "../site.ts";
 import { readPool } from "../state.ts";
 import { type Controller, parseConfig, runsGluster, type SetupConfig } from "./config.ts";
-import { discover, hostThrough, probeHere, settled } from "./discover.ts";
+import { discover, hostThrough, probeHere } from "./discover.ts";
 import { installationFor, missingPrograms } from "./install.ts";
 import { SETUP_KINDS } from "./kinds.ts";
 import { type Decided, decideMode, type Found, type Wanted } from "./mode.ts";
@@ -189,7 +189,7 @@ async function prepare(
     mountBy,
     program: program ?? ["fencepost"],
     journalId,
-    ...(member ? { pool: await settled(host, () => readPool(member, ({ name }) => name === config.volume)) } : {}),
+    ...(member ? { pool: await readPool(member, ({ name }) => name === config.volume) } : {}),
     ...(installation ? { installation } : {}),
   });
   return {

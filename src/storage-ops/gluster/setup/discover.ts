@@ -19,25 +19,6 @@ export type Answer =
 /** ssh itself gives up after 10 s, glusterd's command line after 120 s. */
 const LIMIT_MS = 25_000;
 
-const UNSETTLED_MS = 20_000;
-
-/**
- * A glusterd that is just taking in a peer answers `pool list` with -22 and no words (seen on glusterfs 10.3, when a probe
- * was asked about in its middle): it is asked again until the handshake is over.
- */
-export async function settled<T>(host: Host, ask: () => Promise<T>): Promise<T> {
-  const untilMs = host.monotonicMs() + UNSETTLED_MS;
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      const isUnsettled = error instanceof OpsError && /: opRet -\d+$/.test(error.message);
-      if (!isUnsettled || host.monotonicMs() >= untilMs) throw error;
-      await host.sleep(1_000);
-    }
-  }
-}
-
 /** This program's world, with the commands run on another machine. */
 export function hostThrough(host: Host, address: string, limitMs = Number.POSITIVE_INFINITY): Host {
   const notThere = (): never => {
@@ -76,7 +57,7 @@ async function probe(host: Host): Promise<Answer> {
   const kept = await readKept(host);
   if (!Array.isArray(kept)) return { state: "unknown", reason: kept.reason, kept: [] };
   try {
-    const peers = await settled(host, () => readPeers(host));
+    const peers = await readPeers(host);
     const volumes = await readVolumes(host);
     return peers.length > 1 || volumes.length > 0 ? { state: "active", peers, volumes } : { state: "none" };
   } catch (error) {

@@ -13,7 +13,7 @@ import { GLUSTER_KINDS } from "../kinds.ts";
 import { refuse } from "../plan.ts";
 import { readSite, reasonsAgainstSite } from "../site.ts";
 import { type Count, type Peer, readHeal, readPeers, readVolumeStatus, readVolumes, type Volume } from "../state.ts";
-import { discover, hostThrough, settled } from "./discover.ts";
+import { discover, hostThrough } from "./discover.ts";
 import { missingPrograms } from "./install.ts";
 import { deviceOf, FSTAB, findEntry, UNIT_DIRECTORY, unitName, unitText } from "./mount-entry.ts";
 import { sameValue } from "./options.ts";
@@ -296,14 +296,14 @@ export async function setupPlaces(plan: Plan, host: Host): Promise<Place[]> {
     const own = /^UUID=(\S+)/m.exec(host.readText("/var/lib/glusterd/glusterd.info") ?? "")?.[1];
     const isSelf = ({ uuid, hostnames }: Peer): boolean => uuid === own || hostnames.includes(self);
     const there = hostThrough(host, member, LIMIT_MS);
-    const places = byUuid(await settled(host, () => readPeers(there))).map((peer) => ({
+    const places = byUuid(await readPeers(there)).map((peer) => ({
       name: isSelf(peer) ? self : peer.isLocal ? member : (peer.hostnames[0] ?? ""),
       isLocal: isSelf(peer),
     }));
     return places.some(({ isLocal }) => isLocal) ? places : [...places, { name: self, isLocal: true }];
   }
   const answer = await glusterAnswers(host);
-  const peers = answer.state === "todo" ? [] : await settled(host, () => readPeers(host));
+  const peers = answer.state === "todo" ? [] : await readPeers(host);
   if (peers.length > 1) return byUuid(peers).map(({ hostnames: [name = ""], isLocal }) => ({ name, isLocal }));
   return [self, ...list(here, "answered")].sort().map((name) => ({ name, isLocal: name === self }));
 }
