@@ -239,6 +239,8 @@ liveDescribe("MariaDB Galera nodes", GALERA_NEEDS, () => {
     expectRefused(second, /another operation is at work: .*"host":"node1"|cannot remove/);
     await lab.on("node1", ["kill", "-9", String(holder.pid)]);
     await first;
+    // The lock is free when the dead one's connections are closed.
+    await lab.waitFor("the lock to be free", async () => !(await isHeld("node2")));
     expectDone(await lab.fencepost("node1", `journal resume ${holder.journal}`));
     await expectCluster("node1", "node2");
     expect(await isHeld("node2")).toBe(false);

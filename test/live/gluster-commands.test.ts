@@ -69,6 +69,50 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
   });
   afterAll(() => lab?.stop());
 
+  it("finds a dead brick, a dead glusterd and this node's own, each with a next step, and never calls unknown ok", async () => {
+    type Check = { id: string; object: string; verdict: string; next: string | null };
+    const checks = async (node: string): Promise<{ exitCode: number | null; checks: Check[] }> => {
+      const { exitCode, stdout } = await lab.fencepost(node, "gluster troubleshoot --json");
+      return { exitCode, checks: JSON.parse(stdout).checks };
+    };
+    const whole = await checks("node1");
+    expect(whole.checks.filter(({ verdict }) => verdict === "fail")).toEqual([]);
+    expect(whole.checks.find(({ id, object }) => id === "mounted" && object === "volume r3")).toMatchObject({
+      verdict: "ok",
+    });
+    await killBrick("node2", "r3");
+    await lab.sh("node4", `for p in /proc/[0-9]*; do [ "$(cat $p/comm)" != glusterd ] || kill -9 "\${p#/proc/}"; done`);
+    await lab.waitFor("the peer to be seen as gone", async () =>
+      (await lab.gluster("node1", "peer status")).includes("(Disconnected)"),
+    );
+    const broken = await checks("node1");
+    expect(broken.exitCode).toBe(107);
+    expect(
+      broken.checks
+        .filter(({ verdict }) => verdict === "fail")
+        .map(({ object }) => object)
+        .sort(),
+    ).toEqual([`brick ${brick("node2", "r3")}`, `peer ${addressOf("node4")}`]);
+    for (const { verdict, next } of broken.checks)
+      expect([verdict, next !== null]).toEqual([verdict, verdict !== "ok"]);
+    expect(broken.checks.find(({ id, object }) => id === "heal" && object === "volume r3")).toMatchObject({
+      verdict: "unknown",
+    });
+    const dead = await checks("node4");
+    expect(dead.checks.find(({ id }) => id === "glusterd")).toMatchObject({
+      verdict: "fail",
+      next: expect.stringContaining("systemctl start glusterd"),
+    });
+    expect(dead.checks.filter(({ object }) => object.startsWith("volume")).map(({ verdict }) => verdict)).toEqual(
+      dead.checks.filter(({ object }) => object.startsWith("volume")).map(() => "unknown"),
+    );
+    await lab.sh("node4", "glusterd");
+    await lab.waitFor("the peer to be back", async () =>
+      /(Peer in Cluster \(Connected\)[\s\S]*){3}/.test(await lab.gluster("node1", "peer status")),
+    );
+    await reviveBrick("node2", "r3");
+  });
+
   it("heals what was written while a brick was down, telling what is left by brick, and waits for its end", async () => {
     await killBrick("node3", "r3");
     await lab.sh("node1", "cd /mnt/r3 && for i in $(seq 60); do echo new$i >a/new$i; done; echo changed >f1");
@@ -319,44 +363,5 @@ ${["node1", "node2", "node3"].map((node) => `    - {hostname: ${node}, ip_addres
     ]);
     await lab.must("node1", ["tee", "/root/broken.yaml"], { input: config("nowhere") });
     expect(exits(await ours("diff --config /root/broken.yaml"))).toMatch(/^78 .*\/root\/broken.yaml:2: .*brick_path/);
-  });
-
-  it("finds a dead brick, a dead glusterd and this node's own, each with a next step, and never calls unknown ok", async () => {
-    type Check = { id: string; object: string; verdict: string; next: string | null };
-    const checks = async (node: string): Promise<{ exitCode: number | null; checks: Check[] }> => {
-      const { exitCode, stdout } = await lab.fencepost(node, "gluster troubleshoot --json");
-      return { exitCode, checks: JSON.parse(stdout).checks };
-    };
-    const whole = await checks("node1");
-    expect(whole.checks.filter(({ verdict }) => verdict === "fail")).toEqual([]);
-    expect(whole.checks.find(({ id, object }) => id === "mounted" && object === "volume r3")).toMatchObject({
-      verdict: "ok",
-    });
-    await killBrick("node2", "r3");
-    await lab.sh("node4", `for p in /proc/[0-9]*; do [ "$(cat $p/comm)" != glusterd ] || kill -9 "\${p#/proc/}"; done`);
-    await lab.waitFor("the peer to be seen as gone", async () =>
-      (await lab.gluster("node1", "peer status")).includes("(Disconnected)"),
-    );
-    const broken = await checks("node1");
-    expect(broken.exitCode).toBe(107);
-    expect(
-      broken.checks
-        .filter(({ verdict }) => verdict === "fail")
-        .map(({ object }) => object)
-        .sort(),
-    ).toEqual([`brick ${brick("node2", "r3")}`, `peer ${addressOf("node4")}`]);
-    for (const { verdict, next } of broken.checks)
-      expect([verdict, next !== null]).toEqual([verdict, verdict !== "ok"]);
-    expect(broken.checks.find(({ id, object }) => id === "heal" && object === "volume r3")).toMatchObject({
-      verdict: "unknown",
-    });
-    const dead = await checks("node4");
-    expect(dead.checks.find(({ id }) => id === "glusterd")).toMatchObject({
-      verdict: "fail",
-      next: expect.stringContaining("systemctl start glusterd"),
-    });
-    expect(dead.checks.filter(({ object }) => object.startsWith("volume")).map(({ verdict }) => verdict)).toEqual(
-      dead.checks.filter(({ object }) => object.startsWith("volume")).map(() => "unknown"),
-    );
   });
 });
