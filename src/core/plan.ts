@@ -107,6 +107,8 @@ const REPEAT_MS = [1_000, 60_000] as const;
 /** glusterd's lock is held for seconds; a stale one for three minutes (its mgmt_v3 lock timer). */
 const BUSY_RETRIES_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000];
 export const BUSY = /another transaction (is )?in progress|locking failed|unable to acquire lock|please try again/i;
+const busyFor = ({ stdout, stderr }: { stdout: string; stderr: string }, attempt: number): number | undefined =>
+  BUSY.test(`${stdout} ${stderr}`) ? BUSY_RETRIES_MS[attempt] : undefined;
 
 /** Every step is known and none has the name of another. Errors: OpsError unsupported. */
 export function checkPlan(plan: Plan, kinds: StepKinds): void {
@@ -190,7 +192,7 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
         standing = { ...standing, state: "working" };
         break;
       }
-      const busy = BUSY.test(`${result.stdout} ${result.stderr}`) ? BUSY_RETRIES_MS[attempt] : undefined;
+      const busy = busyFor(result, attempt);
       if (busy === undefined || options.signal?.aborted) {
         const why = failure ?? `${result.command}: ${errorIn(result.stdout) || "exit 0, but it is not done"}`;
         return end({ id: step.id, status: "failed", detail: `${why} (${standing.detail})`, kind: "failed" });
@@ -339,11 +341,17 @@ export async function undoPlan(plan: Plan, options: ApplyOptions): Promise<StepR
       if ("impossible" in undo) return end("failed", `cannot be taken back: ${undo.impossible}`, "unsafe");
       await (kinds[step.kind] as StepKind).guardUndo?.(step, host);
       await journal.record(step.id, "undoing", undo.argv.join(" "));
-      const result = await host.run(undo.argv, { timeoutMs: undo.timeoutMs });
-      standing = await decide(step, "again", options);
-      if (standing.state === "todo") return end("undone", standing.detail);
-      const why = failureOf(result, undo.timeoutMs) ?? errorIn(result.stdout);
-      return end("failed", `${why} (${standing.detail})`, "failed");
+      for (let attempt = 0; ; attempt++) {
+        const result = await host.run(undo.argv, { timeoutMs: undo.timeoutMs });
+        standing = await decide(step, "again", options);
+        if (standing.state === "todo") return end("undone", standing.detail);
+        const busyMs = busyFor(result, attempt);
+        if (busyMs === undefined || options.signal?.aborted) {
+          const why = failureOf(result, undo.timeoutMs) ?? errorIn(result.stdout);
+          return end("failed", `${why} (${standing.detail})`, "failed");
+        }
+        await host.sleep(busyMs, options.signal);
+      }
     } catch (error) {
       return end("failed", reasonOf(error), error instanceof OpsError ? error.kind : "bug");
     }

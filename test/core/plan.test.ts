@@ -39,7 +39,7 @@ const planOf = (...steps: Step[]): Plan => ({
 });
 
 /** Switches that `turn NAME on|off` really turns, in a directory for the journal. */
-function world(switches: Record<string, FakeAnswer> = {}) {
+function world(switches: Record<string, FakeAnswer> = {}, refusals: Record<string, FakeAnswer[]> = {}) {
   const directory = mkdtempSync(join(tmpdir(), "fencepost-journal-"));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   const on = new Set<string>();
@@ -54,7 +54,7 @@ function world(switches: Record<string, FakeAnswer> = {}) {
   const commands: Record<string, FakeAnswer | (() => FakeAnswer)> = {};
   for (const word of ["a", "b", "c"]) {
     commands[`turn ${word} on`] = switches[word] ?? turn(word, false);
-    commands[`turn ${word} off`] = turn(word, true);
+    commands[`turn ${word} off`] = () => refusals[word]?.shift() ?? turn(word, true)();
   }
   const host = new FakeHost({ commands });
   // Whoever sleeps moves the clock: the journal is on a real disk, whose time the fake clock does not know.
@@ -315,6 +315,15 @@ describe("taking a plan back", () => {
     ]);
     expect(lab.on.size).toBe(0);
     expect((await readJournal(lab.host, "test", lab.directory)).state).toBe("undone");
+  });
+
+  it("takes back again while the daemon is busy with another transaction", async () => {
+    const lab = world({}, { a: [{ exitCode: 1, stderr: "Another transaction is in progress for gv0." }] });
+    const plan = planOf(stepNamed("a"));
+    const { reports, journal } = await apply(lab, plan);
+    await reports;
+    expect(await statuses(undoPlan(plan, { kinds: lab.kinds, host: lab.host, journal }))).toEqual(["a undone"]);
+    expect(lab.host.commandLines).toEqual(["turn a on", "turn a off", "turn a off"]);
   });
 
   it("stops at what cannot be taken back and at what must not be now", async () => {

@@ -2,7 +2,7 @@
  * `node add` and `node remove` killed with SIGKILL after every record of their journals, then gone on with, or taken back:
  * always the same end, no second brick, no orphan peer, every file whole on another node's mount. Real glusterd nodes.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Output } from "./cluster.ts";
 import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
 import { runAndKill } from "./gluster-journal.ts";
@@ -130,35 +130,5 @@ liveDescribe("a program that is killed after any record of its journal", GLUSTER
     const { exitCode, stderr } = await lab.fencepost("node1", `journal resume ${id}`);
     expect(`${exitCode} ${stderr}`).toMatch(/^0 |^64 .*it is done: nothing to resume/);
     expect(await state()).toEqual(smaller);
-  });
-
-  describe("on a distributed volume", () => {
-    beforeAll(async () => {
-      for (const node of ["node1", "node2"]) await lab.sh(node, "umount /mnt/gluster");
-      await lab.gluster("node1", "volume stop v");
-      await lab.gluster("node1", "volume delete v");
-      for (const node of lab.names) await lab.sh(node, `rm -rf ${PATH}`);
-      await createVolume("");
-      expectDone(await lab.fencepost("node1", `${ADD} --as distribute`));
-    });
-
-    // Until the commit: after it nobody brings the brick back.
-    it.each(records("backup", "remove-brick-start-v").slice(0, -1))(
-      "takes back a removal that was killed after: %s: brick, peer and files stay",
-      async (record) => {
-        const { id, met } = await runAndKill(lab, REMOVE, (one) => one === record);
-        expect(met?.record).toBe(record);
-        expectDone(await lab.fencepost("node1", `journal undo ${id}`));
-        expect(await state()).toEqual(larger);
-      },
-    );
-
-    it("removes the node wholly, whatever number of times it was killed and gone on with", async () => {
-      const killed = await killEveryRun(REMOVE);
-      expect(killed).toEqual(
-        expect.arrayContaining(["step remove-brick-start-v started", "step remove-brick-commit-v done"]),
-      );
-      expect(await state()).toEqual(smaller);
-    });
   });
 });
