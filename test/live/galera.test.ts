@@ -231,6 +231,7 @@ liveDescribe("MariaDB Galera nodes", GALERA_NEEDS, () => {
       const { stdout } = await lab.on("node2", ["cat", lock]);
       const note = stdout === "" ? undefined : JSON.parse(stdout);
       const isNew = note?.host === "node1" && note.journal.includes("node-remove") && (await isHeld("node2"));
+      if (isNew && !existsSync(join(journalsOf(lab, "node1"), `${note.journal}.jsonl`))) return undefined;
       return isNew ? note : undefined;
     });
     await lab.on("node1", ["kill", "-STOP", String(holder.pid)]);

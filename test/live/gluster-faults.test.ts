@@ -168,6 +168,8 @@ esac
 
   it("reports data that could not be moved because a brick died, and takes the removal back", async () => {
     await deleteVolume("rep");
+    await lab.gluster("node1", `peer probe ${addressOf("node3")}`);
+    await waitForPeers("Connected");
     await createVolume("dist", ["node1", "node2", "node3"].map((node) => brick(node, "dist")).join(" "), 60, 70_000);
     const { id, output } = await runUntil(
       lab,

@@ -71,8 +71,18 @@ export async function startGluster(count: number, init = NODE_INIT, isUp = ["glu
     throw new Error(`${node}: ${argv.join(" ")}: exit ${result.exitCode}: ${result.stderr}${result.stdout}`);
   }
   const sh = (node: string, script: string): Promise<string> => must(node, ["bash", "-c", script]);
-  const gluster = (node: string, words: string): Promise<string> =>
-    must(node, ["gluster", "--mode=script", ...words.split(" ")], { timeoutMs: 150_000 });
+  /** Arranges something by gluster's own command, which another one's lock may keep waiting. */
+  async function gluster(node: string, words: string): Promise<string> {
+    for (let attempt = 0; ; attempt++) {
+      const { exitCode, stdout, stderr } = await on(node, ["gluster", "--mode=script", ...words.split(" ")], {
+        timeoutMs: 150_000,
+      });
+      if (exitCode === 0) return stdout;
+      if (attempt === 20 || !/another transaction|locking failed/i.test(stderr + stdout))
+        throw new Error(`${node}: gluster ${words}: exit ${exitCode}: ${stderr}${stdout}`);
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+    }
+  }
   const fencepost = (node: string, words: string, options: OnOptions = {}): Promise<Output> =>
     on(node, ["fencepost", ...words.split(" ")], { timeoutMs: 150_000, ...options });
 
