@@ -1,14 +1,15 @@
 /**
  * unit: pure code, in parallel. program (the built executable), packaging (the packages in empty roots) and live (real
  * clusters) measure time and start many processes: on a machine with two cores they run after it, one file at a time,
- * never beside each other.
- * program and live are tried again when they fail: the programs under test have limits of their own, of a second and
+ * never beside each other. storage (clusters of storage daemons) mostly waits for those: three files at a time.
+ * program, live and storage are tried again when they fail: the programs under test have limits of their own, of a second and
  * less, and a machine that stalls for longer (CI's does) makes them do what they do on a dying node. A defect fails each
  * time.
  */
 import { defineConfig } from "vitest/config";
 
 const SYSTEM_TESTS = ["test/program/**/*.test.ts", "test/packaging/**/*.test.ts", "test/live/**/*.test.ts"];
+const STORAGE_TESTS = ["gluster*", "redis", "galera", "slurm"].map((name) => `test/live/${name}.test.ts`);
 
 export default defineConfig({
   test: {
@@ -48,11 +49,23 @@ export default defineConfig({
         test: {
           name: "live",
           include: ["test/live/**/*.test.ts"],
+          exclude: STORAGE_TESTS,
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 180_000,
           retry: 1,
           sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        test: {
+          name: "storage",
+          include: STORAGE_TESTS,
+          maxWorkers: 3,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          retry: 1,
+          sequence: { groupOrder: 4 },
         },
       },
     ],

@@ -3,6 +3,7 @@
  * Source: SPEC 1 (names and places), SPEC 3 (owners); Debian Policy, the Fedora packaging guidelines.
  */
 import manifest from "../package.json" with { type: "json" };
+import { SIBLINGS } from "../src/programs.ts";
 import type { Arch } from "./executable.ts";
 
 export const PACKAGE = {
@@ -39,7 +40,11 @@ export const PROGRAMS = [
     path: "/usr/lib/ocf/resource.d/fencepost/fence_gfs2_recorder",
     manual: { section: 7, page: "ocf_fencepost_fence_gfs2_recorder" },
   },
-  { path: "/usr/bin/fencepost-analyze", subcommand: "analyze", manual: { section: 1, page: "fencepost-analyze" } },
+  ...SIBLINGS.map((word) => ({
+    path: `/usr/bin/fencepost-${word}`,
+    subcommand: word,
+    manual: { section: 1 as const, page: `fencepost-${word}` },
+  })),
 ] as const satisfies readonly { path: string; subcommand?: string; manual: Manual }[];
 
 /**

@@ -5,6 +5,7 @@
 import { OpsError } from "./core/errors.ts";
 import type { ProgramContext } from "./core/program.ts";
 import { VERSION } from "./core/version.ts";
+import { SIBLINGS } from "./programs.ts";
 
 type Subcommand = {
   name: string;
@@ -30,6 +31,21 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     run: async (...call) => (await import("./fence/gate-responder.ts")).runGateResponder(...call),
   },
   {
+    name: "gluster",
+    describe: "GlusterFS: status and health of volumes, and whether a node may go",
+    run: async (...call) => (await import("./storage-ops/gluster/cli.ts")).runGluster(...call),
+  },
+  {
+    name: "journal",
+    describe: "shows storage operations, goes on with those that did not end, or takes them back",
+    run: async (...call) => (await import("./storage-ops/journal-cli.ts")).runJournal(...call),
+  },
+  {
+    name: "node",
+    describe: "adds a node to a storage service, or removes one, without losing data",
+    run: async (...call) => (await import("./storage-ops/node/cli.ts")).runNode(...call),
+  },
+  {
     name: "recover",
     describe: "brings into the log what waits in the spool, the inbox and Pacemaker's history",
     run: async (...call) => (await import("./fence/recover.ts")).runRecover(...call),
@@ -41,7 +57,7 @@ const help = (): string => `fencepost ${VERSION}: tools for people who run high-
 This executable answers to the name it is called by:
   fence_gfs2_recorder   fence agent that records fence events with their GFS2 context
   alert_gfs2_recorder   Pacemaker alert agent that records how fences ended
-  fencepost-analyze     the same as fencepost analyze
+${SIBLINGS.map((word) => `  ${`fencepost-${word}`.padEnd(20)}  the same as fencepost ${word}`).join("\n")}
 
 Commands:
 ${SUBCOMMANDS.map(({ name, describe }) => `  fencepost ${name.padEnd(16)} ${describe}`).join("\n")}
@@ -51,6 +67,17 @@ Examples:
   fence_gfs2_recorder --help
   fence_gfs2_recorder -o off -n compute-node-3 --log-dir /tmp/fencing
 `;
+
+/** A subcommand by its name as a program of its own. */
+export async function runSibling(
+  word: string,
+  words: readonly string[],
+  programContext: () => Promise<ProgramContext>,
+): Promise<number> {
+  const subcommand = SUBCOMMANDS.find(({ name }) => name === word);
+  if (!subcommand) throw new OpsError("bug", `fencepost-${word}: no such subcommand`);
+  return subcommand.run(await programContext(), words, `fencepost-${word}`);
+}
 
 export async function runCli(
   words: readonly string[],

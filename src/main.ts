@@ -8,7 +8,7 @@ import type { Argv } from "./core/exec.ts";
 import type { Host } from "./core/host.ts";
 import type { ProgramContext } from "./core/program.ts";
 import { escapeControl } from "./core/text.ts";
-import { type Personality, personalityOf } from "./programs.ts";
+import { type Personality, personalityOf, siblingOf } from "./programs.ts";
 
 const MAX_STDIN_BYTES = 1024 * 1024;
 
@@ -96,9 +96,9 @@ async function run(personality: Personality): Promise<number> {
       await runWriter(await loadHost(), stdinLines(), (message) => out(JSON.stringify(message)));
       return 0;
     }
-    case "analyze": {
-      const { runAnalyze } = await import("./analyze/cli.ts");
-      return runAnalyze(await programContext(), words, "fencepost-analyze");
+    case "sibling": {
+      const { runSibling } = await import("./cli.ts");
+      return runSibling(siblingOf(process.argv0) ?? "", words, programContext);
     }
     case "cli": {
       const { runCli } = await import("./cli.ts");

@@ -7,7 +7,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CLUSTER_NEEDS, inCi, type Need, REQUIREMENTS, readMissing } from "./live/needs.ts";
+import { CLUSTER_NEEDS, GLUSTER_NEEDS, inCi, type Need, REQUIREMENTS, readMissing } from "./live/needs.ts";
 
 const POLICY_FILE = "/usr/sbin/policy-rc.d";
 const ALL_NEEDS = (Object.keys(REQUIREMENTS) as Need[]).filter((need) => need !== "executable");
@@ -90,7 +90,13 @@ function readTitlesThatNeed(missing: readonly Need[]): string[] {
     for (const [, title, needs] of text.matchAll(/liveDescribe\(\s*["'`](.+?)["'`],\s*(\[[^\]]*\]|\w+)/g)) {
       const wanted = needs ?? "";
       const named = missing.some((need) => wanted.includes(`"${need}"`) || wanted.includes(`'${need}'`));
-      const grouped = wanted.includes("CLUSTER_NEEDS") && missing.some((need) => CLUSTER_NEEDS.some((n) => n === need));
+      const groups: readonly (readonly [string, readonly Need[]])[] = [
+        ["CLUSTER_NEEDS", CLUSTER_NEEDS],
+        ["GLUSTER_NEEDS", GLUSTER_NEEDS],
+      ];
+      const grouped = groups.some(
+        ([name, needs]) => wanted.includes(name) && missing.some((one) => needs.includes(one)),
+      );
       if (named || grouped) titles.push(`test/${entry}: ${title}`);
     }
   }

@@ -18,6 +18,8 @@ export type RunOptions = {
   env?: Readonly<Record<string, string>>;
   /** Written to stdin; without it stdin is closed. Secrets go here, never into argv. */
   input?: string;
+  /** Is given stdout as it comes; the result's is then empty and has no cap. For output too big to hold; group `own` only. */
+  onStdout?: (chunk: Uint8Array) => void;
   /** Ends the command early; the result is then `cancelled`. */
   signal?: AbortSignal;
   /**
@@ -72,7 +74,7 @@ function limit(
 }
 
 async function runInOwnGroup(argv: Argv, options: RunOptions): Promise<CommandResult> {
-  const { maxBytes = DEFAULT_MAX_BYTES, input } = options;
+  const { maxBytes = DEFAULT_MAX_BYTES, input, onStdout } = options;
   const { execa } = await import("execa");
   const startedMs = performance.now();
   const [file, ...args] = argv;
@@ -83,12 +85,14 @@ async function runInOwnGroup(argv: Argv, options: RunOptions): Promise<CommandRe
     ...(input === undefined ? {} : { input }),
     env: environment(options),
     maxBuffer: { stdout: maxBytes, stderr: maxBytes },
+    buffer: { stdout: onStdout === undefined },
     encoding: "utf8",
     stripFinalNewline: false,
     forceKillAfterDelay: KILL_DELAY_MS,
     killDescendants: true,
     cleanup: false, // the caller decides what outlives it
   });
+  if (onStdout) child.stdout?.on("data", onStdout);
   const stopReading = () => {
     child.stdout?.destroy();
     child.stderr?.destroy();

@@ -1,14 +1,16 @@
 /**
  * XML text → a tree of elements; strict: text that is cut off or not well-formed is an error, never half an answer.
- * Input:  the whole document. Output: its root; text between elements is dropped. Errors: OpsError bad-output.
+ * Input:  the whole document. Output: its root. Errors: OpsError bad-output.
  */
-import { XmlElement as ParsedElement, parseXml as parse } from "@rgrove/parse-xml";
+import { XmlElement as ParsedElement, XmlText as ParsedText, parseXml as parse } from "@rgrove/parse-xml";
 import { OpsError, reasonOf } from "./errors.ts";
 
 export type XmlElement = {
   name: string;
   attributes: Readonly<Record<string, string>>;
   children: XmlElement[];
+  /** Its own text, trimmed; empty where it has none. */
+  text?: string;
 };
 
 export function parseXml(text: string, what: string): XmlElement {
@@ -27,6 +29,10 @@ const elementOf = ({ name, attributes, children }: ParsedElement): XmlElement =>
   name,
   attributes,
   children: children.filter((child) => child instanceof ParsedElement).map(elementOf),
+  text: children
+    .map((child) => (child instanceof ParsedText ? child.text : ""))
+    .join("")
+    .trim(),
 });
 
 /** The direct children of that name. */
@@ -44,3 +50,7 @@ export function* elementsNamed(element: XmlElement, name: string): Generator<Xml
     yield* elementsNamed(child, name);
   }
 }
+
+/** The text of the first direct child of that name; undefined when there is none. */
+export const textNamed = (element: XmlElement | undefined, name: string): string | undefined =>
+  childNamed(element, name)?.text;

@@ -77,3 +77,18 @@ it("hands secrets to stdin, not to argv", async () => {
   const result = await runCommand(["cat"], { timeoutMs: 5_000, input: "secret" });
   expect(result).toMatchObject({ stdout: "secret", command: "cat" });
 });
+
+describe("a command whose output is too big to hold", () => {
+  it("is read as it comes, without a cap, and its end is told as ever", async () => {
+    let size = 0;
+    const result = await runCommand(["bash", "-c", "head -c 20000000 /dev/zero; echo enough >&2; exit 3"], {
+      timeoutMs: 20_000,
+      maxBytes: 1000,
+      onStdout: (chunk) => {
+        size += chunk.length;
+      },
+    });
+    expect(result).toMatchObject({ outcome: "exited", exitCode: 3, stdout: "", stderr: "enough\n" });
+    expect(size).toBe(20_000_000);
+  });
+});

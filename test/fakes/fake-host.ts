@@ -75,8 +75,10 @@ export class FakeHost implements Host {
     return this.#answer(command, answers[Math.min(turn, answers.length - 1)] ?? "", options);
   };
 
-  #answer(command: string, answer: FakeAnswer, { timeoutMs, signal }: RunOptions): Promise<CommandResult> {
-    const { hangs = false, afterMs = 0, ...fields } = typeof answer === "string" ? { stdout: answer } : answer;
+  #answer(command: string, answer: FakeAnswer, { timeoutMs, signal, onStdout }: RunOptions): Promise<CommandResult> {
+    const { hangs = false, afterMs = 0, ...given } = typeof answer === "string" ? { stdout: answer } : answer;
+    if (onStdout) onStdout(Buffer.from(given.stdout ?? ""));
+    const fields = onStdout ? { ...given, stdout: "" } : given;
     const result = (more: Partial<CommandResult>): CommandResult => {
       const outcome: CommandOutcome = more.outcome ?? "exited";
       return {

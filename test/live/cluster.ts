@@ -417,7 +417,7 @@ ${recorder === "none" ? "" : `<fencing-topology>${names.map((name) => levelXml(n
 </configuration><status/></cib>\n`;
 }
 
-function firstOutput(child: ChildProcess, what: string): Promise<void> {
+export function firstOutput(child: ChildProcess, what: string): Promise<void> {
   return new Promise((resolve, reject) => {
     child.stdout?.once("data", () => resolve());
     child.once("error", reject);

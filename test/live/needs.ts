@@ -47,9 +47,25 @@ export const REQUIREMENTS = {
   "ocf-tester": command("ocf-tester", "resource-agents"),
   jq: command("jq", "jq"),
   ip: command("ip", "iproute2"),
+  "apt-get": command("apt-get", "apt"),
+  glusterd: command("glusterd", "glusterfs-server"),
+  mariadbd: command("mariadbd", "mariadb-server"),
+  galera: { package: "galera-4", present: () => existsSync("/usr/lib/galera/libgalera_smm.so") },
+  rsync: command("rsync", "rsync"),
+  lsof: command("lsof", "lsof"),
+  "redis-server": command("redis-server", "redis-server"),
+  "redis-cli": command("redis-cli", "redis-tools"),
+  slurmctld: command("slurmctld", "slurmctld"),
+  slurmd: command("slurmd", "slurmd"),
+  scontrol: command("scontrol", "slurm-client"),
+  munged: command("munged", "munge"),
+  sshd: command("sshd", "openssh-server"),
+  ssh: command("ssh", "openssh-client"),
+  getfattr: command("getfattr", "attr"),
   "mkfs.ext4": command("mkfs.ext4", "e2fsprogs"),
   nsenter: command("nsenter", "util-linux"),
   logger: command("logger", "bsdutils"),
+  script: command("script", "bsdutils"),
   openssl: command("openssl", "openssl"),
   rsyslogd: command("rsyslogd", "rsyslog"),
   chromium: command("chromium", "chromium"),
@@ -83,6 +99,36 @@ export const CLUSTER_NEEDS = [
   "pacemaker-cli",
   "pcs",
   "fence_dummy",
+  "executable",
+] as const satisfies readonly Need[];
+
+/** Everything startGluster() needs, and the built executable. */
+export const GLUSTER_NEEDS = [
+  "root",
+  "namespaces",
+  "overlayfs",
+  "nsenter",
+  "ip",
+  "glusterd",
+  "sshd",
+  "ssh",
+  "getfattr",
+  "executable",
+] as const satisfies readonly Need[];
+
+/** Everything startGalera() needs, and the built executable. */
+export const GALERA_NEEDS = [
+  "root",
+  "namespaces",
+  "overlayfs",
+  "nsenter",
+  "ip",
+  "mariadbd",
+  "galera",
+  "rsync",
+  "lsof",
+  "sshd",
+  "ssh",
   "executable",
 ] as const satisfies readonly Need[];
 

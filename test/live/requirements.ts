@@ -6,7 +6,7 @@
 import { describe, it } from "vitest";
 import { inCi, type Need, readMissing } from "./needs.ts";
 
-export { CLUSTER_NEEDS, EXECUTABLE } from "./needs.ts";
+export { CLUSTER_NEEDS, EXECUTABLE, GALERA_NEEDS, GLUSTER_NEEDS } from "./needs.ts";
 
 export function liveDescribe(name: string, needs: readonly Need[], body: () => void): void {
   const missing = readMissing(needs);

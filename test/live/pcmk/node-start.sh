@@ -1,12 +1,13 @@
 #!/bin/bash
 # Starts one node of a test cluster and prints, on one line, the host's process id of its PID 1.
-# usage: node-start.sh LABDIR ID NUMBER
+# usage: node-start.sh LABDIR ID NUMBER [INIT]
 set -eu
 lab=$1 id=$2 i=$3
 here=$(cd "$(dirname "$0")" && pwd)
 node=$lab/node$i
+init=${4:-$here/node-init.sh}
 setsid ip netns exec "fp$id-$i" unshare --mount --uts --ipc --pid --fork --kill-child \
-  "$here/node-init.sh" "node$i" "$lab" </dev/null >"$node/init.out" 2>&1 &
+  "$init" "node$i" "$lab" </dev/null >"$node/init.out" 2>&1 &
 outer=$!
 for _ in $(seq 500); do
   # ip and unshare exec in place: the one child of that process is the node's PID 1.

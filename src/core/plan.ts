@@ -1,0 +1,359 @@
+/**
+ * A plan is data: the exact words of every step, in order, with how to tell that it is done and how it is undone. Pure
+ * planners make it, the dry run prints it, applyPlan runs it, the journal keeps it for a fresh process to go on with.
+ * Input:  a Plan, its Journal, the StepKinds of whoever made it (a step names its kind; no code is kept in a journal).
+ * Output: StepReports, one a step. What may go wrong in a step is in its report.
+ * Errors: OpsError unsupported for a plan of another version or kind; io when the journal cannot be written.
+ */
+import { type ErrorKind, OpsError, reasonOf } from "./errors.ts";
+import { type Argv, failureOf } from "./exec.ts";
+import type { Host } from "./host.ts";
+import type { Journal, StepState } from "./journal.ts";
+
+export const PLAN_VERSION = 1;
+
+export type StepData = Readonly<Record<string, string | number | boolean | readonly string[]>>;
+
+export type Step = {
+  /** Unique in its plan. */
+  id: string;
+  /** Which of the caller's StepKinds knows when it is done and when it must not run. */
+  kind: string;
+  title: string;
+  argv: Argv;
+  timeoutMs: number;
+  /** It cannot be taken back by running it again: named before it runs, its guard is read right before it. */
+  destructive: boolean;
+  /** After the command the step is not over until its kind says so: a heal, a rebalance. */
+  waits: boolean;
+  /** Of one that waits: giving the command again does no harm, so it is given again while there is something to do. */
+  repeats?: boolean;
+  /** For people: what is read to tell that it is done. */
+  doneWhen: string;
+  /** For people: what must hold right before it runs; undefined when nothing need. */
+  requires?: string;
+  /** The words that take it back; a sentence where nothing can; undefined when nothing need be taken back. */
+  undo?: { argv: Argv; timeoutMs: number } | { impossible: string };
+  data: StepData;
+  /** Lines shown before and after it, as the commands have always printed them. */
+  before?: readonly string[];
+  after?: readonly string[];
+};
+
+export type Plan = {
+  version: typeof PLAN_VERSION;
+  /** `gluster.node-add`: who knows its kinds. */
+  operation: string;
+  title: string;
+  /** What is changed, and locked while it is. */
+  object: string;
+  warnings: readonly string[];
+  /** Lines that show what there is and what there will be. */
+  picture: readonly string[];
+  steps: readonly Step[];
+};
+
+/** How the world stands to a step. `working`: on its way, ask again; `unknown`: could not be asked, or not decided. */
+export type Standing = {
+  state: "done" | "todo" | "working" | "unknown";
+  detail: string;
+  /** What is left to do, in units of its own: for rate, time left and the notice that nothing moves. */
+  remaining?: number;
+  /** Something is at work that ends by itself and gives no number: it does not stall. */
+  moves?: boolean;
+};
+
+export type StepKind = {
+  standing: (step: Step, host: Host) => Promise<Standing>;
+  /** Throws OpsError unsafe when the step must not run now. */
+  guard?: (step: Step, host: Host) => Promise<void>;
+  guardUndo?: (step: Step, host: Host) => Promise<void>;
+};
+export type StepKinds = Readonly<Record<string, StepKind>>;
+
+export type StepReport = {
+  id: string;
+  status: "planned" | "done" | "already" | "failed" | "unknown" | "skipped" | "undone" | "kept";
+  detail: string;
+  /** Of a failure: what main.ts makes the exit code of. */
+  kind?: ErrorKind;
+};
+
+export type Progress = { step: Step; text: string };
+
+export type ApplyOptions = {
+  kinds: StepKinds;
+  host: Host;
+  journal: Journal;
+  /** Aborted when the operator wants it to stop: then between two steps, or while one waits. */
+  signal?: AbortSignal;
+  onStart?: (step: Step) => Promise<void> | void;
+  onProgress?: (progress: Progress) => Promise<void> | void;
+  onEnd?: (step: Step, report: StepReport) => Promise<void> | void;
+  pollMs?: number;
+  /** How long a change that nobody knows the outcome of is asked about. */
+  decideMs?: number;
+  /** How long a wait may show no movement. */
+  stallMs?: number;
+};
+
+const POLL_MS = 1_000;
+const DECIDE_MS = 300_000;
+const STALL_MS = 1_800_000;
+/** So often a wait may find that nothing is going on. */
+const MAX_IDLE = 5;
+/** Between two turns of a command that may be given again, doubled each time, at most the second. */
+const REPEAT_MS = [1_000, 60_000] as const;
+/** glusterd's lock is held for seconds; a stale one for three minutes (its mgmt_v3 lock timer). */
+const BUSY_RETRIES_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000];
+export const BUSY = /another transaction (is )?in progress|locking failed|unable to acquire lock|please try again/i;
+const busyFor = ({ stdout, stderr }: { stdout: string; stderr: string }, attempt: number): number | undefined =>
+  BUSY.test(`${stdout} ${stderr}`) ? BUSY_RETRIES_MS[attempt] : undefined;
+
+/** Every step is known and none has the name of another. Errors: OpsError unsupported. */
+export function checkPlan(plan: Plan, kinds: StepKinds): void {
+  const bad = (why: string): never => {
+    throw new OpsError("unsupported", `plan ${plan.operation}: ${why}`, { hint: "use the version that wrote it" });
+  };
+  if (plan.version !== PLAN_VERSION) bad(`version ${plan.version}, this program knows ${PLAN_VERSION}`);
+  const unknown = plan.steps.find(({ kind }) => !Object.hasOwn(kinds, kind));
+  if (unknown) bad(`step ${unknown.id}: unknown kind ${unknown.kind}`);
+  if (new Set(plan.steps.map(({ id }) => id)).size !== plan.steps.length) bad("two steps of one name");
+}
+
+/** Runs what is not done yet, in order, and stops at the first step that fails or whose outcome stays unknown. */
+export async function applyPlan(plan: Plan, options: ApplyOptions): Promise<StepReport[]> {
+  const { kinds, journal, signal } = options;
+  checkPlan(plan, kinds);
+  const reports: StepReport[] = [];
+  let stopped: string | undefined;
+  for (const step of plan.steps) {
+    if (stopped === undefined && signal?.aborted) stopped = "stopped by the operator";
+    if (stopped !== undefined) {
+      reports.push({ id: step.id, status: "skipped", detail: stopped });
+      continue;
+    }
+    const before = journal.stateOf(step.id);
+    if (before === "done" || before === "already") {
+      reports.push({ id: step.id, status: "already", detail: "done before" });
+      continue;
+    }
+    await options.onStart?.(step);
+    const report = await applyStep(step, before, options);
+    await options.onEnd?.(step, report);
+    reports.push(report);
+    if (report.status !== "done" && report.status !== "already") stopped = `${step.id} ${report.status}`;
+  }
+  const last = reports.find(({ status }) => !["done", "already"].includes(status));
+  await journal.end(
+    last === undefined
+      ? "done"
+      : last.status === "skipped"
+        ? "stopped"
+        : last.status === "unknown"
+          ? "unknown"
+          : "failed",
+  );
+  return reports;
+}
+
+const failed = (step: Step, error: unknown): StepReport => ({
+  id: step.id,
+  status: "failed",
+  detail: reasonOf(error),
+  kind: error instanceof OpsError ? error.kind : "bug",
+});
+
+async function applyStep(step: Step, before: StepState | undefined, options: ApplyOptions): Promise<StepReport> {
+  const { host, journal, kinds } = options;
+  const kind = kinds[step.kind] as StepKind;
+  const end = async (report: StepReport): Promise<StepReport> => {
+    // What was so before we began is not ours to take back.
+    const ours = report.status === "already" && before !== undefined;
+    await journal.record(step.id, (ours ? "done" : report.status) as StepState, report.detail);
+    return report;
+  };
+  try {
+    // A step that was begun may still be going on inside a daemon: it is asked about until that is decided.
+    const again = before !== undefined;
+    let standing = await decide(step, again ? "again" : "first", options).catch((error: unknown) =>
+      endedBadly(error, again && step.repeats ? "todo" : undefined),
+    );
+    if (standing.state === "done") return end({ id: step.id, status: "already", detail: standing.detail });
+    for (let attempt = 0; standing.state === "todo"; attempt++) {
+      await kind.guard?.(step, host);
+      await journal.record(step.id, "started", step.title);
+      const result = await host.run(step.argv, { timeoutMs: step.timeoutMs });
+      const failure = failureOf(result, step.timeoutMs);
+      standing = await decide(step, "again", options);
+      if (standing.state !== "todo") break;
+      if (step.waits && (failure === undefined || step.repeats)) {
+        if (failure !== undefined) await options.onProgress?.({ step, text: failure });
+        standing = { ...standing, state: "working" };
+        break;
+      }
+      const busy = busyFor(result, attempt);
+      if (busy === undefined || options.signal?.aborted) {
+        const why = failure ?? `${result.command}: ${errorIn(result.stdout) || "exit 0, but it is not done"}`;
+        return end({ id: step.id, status: "failed", detail: `${why} (${standing.detail})`, kind: "failed" });
+      }
+      await options.onProgress?.({ step, text: `busy: ${failure ?? result.stderr}; again in ${busy / 1000} s` });
+      await host.sleep(busy, options.signal);
+    }
+    if (standing.state === "working") standing = await waitFor(step, options);
+    if (standing.state === "done") return end({ id: step.id, status: "done", detail: standing.detail });
+    return end({ id: step.id, status: "unknown", detail: standing.detail, kind: "timeout" });
+  } catch (error) {
+    return end(failed(step, error));
+  }
+}
+
+/** gluster says with exit code 0 and in its XML that it refused. */
+const errorIn = (stdout: string): string => /<opErrstr>([^<]+)</.exec(stdout)?.[1]?.trim() ?? "";
+
+/** What ended badly may be tried again by a resume where that does no harm, and be taken back in any case. */
+function endedBadly(error: unknown, state: Standing["state"] | undefined): Standing {
+  if (state === undefined || !(error instanceof OpsError && error.kind === "unsafe")) throw error;
+  return { state, detail: reasonOf(error) };
+}
+
+/** Asks until the answer is one; `working` is one for a step that waits. */
+async function decide(step: Step, turn: "first" | "again", options: ApplyOptions): Promise<Standing> {
+  const { host, kinds, pollMs = POLL_MS, decideMs = DECIDE_MS } = options;
+  const untilMs = host.monotonicMs() + decideMs;
+  for (;;) {
+    const standing = await (kinds[step.kind] as StepKind).standing(step, host);
+    // What could not be asked before anything was begun is no reason to wait: nothing is changed on a guess.
+    const undecided =
+      (standing.state === "unknown" && (turn === "again" || step.repeats === true)) ||
+      (standing.state === "working" && !step.waits);
+    if (!undecided) return standing;
+    if (options.signal?.aborted || host.monotonicMs() >= untilMs) return { ...standing, state: "unknown" };
+    await options.onProgress?.({ step, text: `${turn === "first" ? "asking" : "not decided"}: ${standing.detail}` });
+    await host.sleep(pollMs, options.signal);
+  }
+}
+
+/** Waits for what takes its time, tells how it goes, and says when nothing moves. */
+async function waitFor(step: Step, options: ApplyOptions): Promise<Standing> {
+  const { host, kinds, pollMs = POLL_MS, stallMs = STALL_MS } = options;
+  const startedMs = host.monotonicMs();
+  let first: number | undefined;
+  let best = Number.POSITIVE_INFINITY;
+  let movedMs = startedMs;
+  let last = "";
+  let idle = 0;
+  const again = step.repeats ? repeater(step, options) : undefined;
+  for (;;) {
+    const standing = await (kinds[step.kind] as StepKind).standing(step, host);
+    if (standing.state === "done") return standing;
+    const refused = standing.state === "todo" ? await again?.() : undefined;
+    if (refused !== undefined) return { state: "unknown", detail: `${refused} (${standing.detail})` };
+    idle = standing.state === "todo" && standing.remaining === undefined && !again ? idle + 1 : 0;
+    if (idle > MAX_IDLE) return { state: "unknown", detail: `it does not go on: ${standing.detail}` };
+    const nowMs = host.monotonicMs();
+    const { remaining } = standing;
+    if (standing.moves || (remaining !== undefined && remaining < best)) {
+      best = Math.min(best, remaining ?? best);
+      movedMs = nowMs;
+    }
+    if (first === undefined || (remaining ?? 0) > first) first = remaining;
+    const perSecond =
+      first === undefined || remaining === undefined ? 0 : ((first - remaining) * 1000) / (nowMs - startedMs || 1);
+    const left =
+      perSecond > 0 && remaining !== undefined
+        ? `, ${perSecond.toFixed(1)}/s, ${Math.ceil(remaining / perSecond)} s left`
+        : "";
+    const text = `${standing.detail}${left}`;
+    if (text !== last) await options.onProgress?.({ step, text });
+    last = text;
+    if (options.signal?.aborted) return { state: "unknown", detail: `${standing.detail}; no longer waited for` };
+    if (nowMs - movedMs >= stallMs) {
+      return {
+        state: "unknown",
+        detail: `stalled: nothing moved for ${Math.round(stallMs / 1000)} s: ${standing.detail}`,
+      };
+    }
+    await host.sleep(pollMs, options.signal);
+  }
+}
+
+/** Gives a command again, more and more seldom; why it was refused, once nothing but that has come of it for decideMs. */
+function repeater(step: Step, { host, onProgress, decideMs = DECIDE_MS }: ApplyOptions) {
+  const [firstMs, mostMs] = REPEAT_MS;
+  let waitMs: number = firstMs;
+  let dueMs = host.monotonicMs() + waitMs;
+  let refusedMs: number | undefined;
+  return async (): Promise<string | undefined> => {
+    if (host.monotonicMs() < dueMs) return undefined;
+    const result = await host.run(step.argv, { timeoutMs: step.timeoutMs });
+    const failure = failureOf(result, step.timeoutMs);
+    const nowMs = host.monotonicMs();
+    waitMs = Math.min(waitMs * 2, mostMs);
+    dueMs = nowMs + waitMs;
+    if (failure === undefined) {
+      refusedMs = undefined;
+      return undefined;
+    }
+    refusedMs ??= nowMs;
+    await onProgress?.({ step, text: failure });
+    return nowMs - refusedMs >= decideMs ? failure : undefined;
+  };
+}
+
+/** The first step that was done and that nothing takes back: known before anything else is taken back for nothing. */
+export const irreversibleStep = (plan: Plan, stateOf: Journal["stateOf"]): Step | undefined =>
+  plan.steps.find(({ id, undo }) => stateOf(id) === "done" && undo !== undefined && "impossible" in undo);
+
+/** Takes back what was begun, last step first; stops at the first thing that cannot be taken back. */
+export async function undoPlan(plan: Plan, options: ApplyOptions): Promise<StepReport[]> {
+  const { kinds, host, journal } = options;
+  checkPlan(plan, kinds);
+  const reports: StepReport[] = [];
+  for (const step of [...plan.steps].reverse()) {
+    const before = journal.stateOf(step.id);
+    if (before === undefined || before === "undone" || before === "already") continue;
+    await options.onStart?.(step);
+    const report = await undoStep(step);
+    await options.onEnd?.(step, report);
+    reports.push(report);
+    if (report.status === "failed" || report.status === "unknown") break;
+  }
+  const bad = reports.find(({ status }) => status === "failed" || status === "unknown");
+  await journal.end(bad === undefined ? "undone" : "failed");
+  return reports;
+
+  async function undoStep(step: Step): Promise<StepReport> {
+    const { undo } = step;
+    const end = async (status: StepReport["status"], detail: string, kind?: ErrorKind): Promise<StepReport> => {
+      await journal.record(
+        step.id,
+        status === "undone" || status === "kept" ? "undone" : (status as StepState),
+        detail,
+      );
+      return { id: step.id, status, detail, ...(kind ? { kind } : {}) };
+    };
+    try {
+      if (undo === undefined) return end("kept", "nothing to take back");
+      let standing = await decide(step, "again", options).catch((error: unknown) => endedBadly(error, "working"));
+      if (standing.state === "todo") return end("undone", standing.detail);
+      if (standing.state === "unknown") return end("unknown", standing.detail, "timeout");
+      if ("impossible" in undo) return end("failed", `cannot be taken back: ${undo.impossible}`, "unsafe");
+      await (kinds[step.kind] as StepKind).guardUndo?.(step, host);
+      await journal.record(step.id, "undoing", undo.argv.join(" "));
+      for (let attempt = 0; ; attempt++) {
+        const result = await host.run(undo.argv, { timeoutMs: undo.timeoutMs });
+        standing = await decide(step, "again", options);
+        if (standing.state === "todo") return end("undone", standing.detail);
+        const busyMs = busyFor(result, attempt);
+        if (busyMs === undefined || options.signal?.aborted) {
+          const why = failureOf(result, undo.timeoutMs) ?? errorIn(result.stdout);
+          return end("failed", `${why} (${standing.detail})`, "failed");
+        }
+        await host.sleep(busyMs, options.signal);
+      }
+    } catch (error) {
+      return end("failed", reasonOf(error), error instanceof OpsError ? error.kind : "bug");
+    }
+  }
+}

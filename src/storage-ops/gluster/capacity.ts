@@ -1,0 +1,73 @@
+/**
+ * How full the bricks are.
+ * Input:  `volume status all|VOLUME detail`. Output: bytes and inodes by brick; a brick that is down tells none and is absent.
+ * Errors: those of asking gluster.
+ */
+import { OpsError } from "../../core/errors.ts";
+import type { Host } from "../../core/host.ts";
+import { childNamed, childrenNamed, textNamed, type XmlElement } from "../../core/xml.ts";
+import { ask, countOf, need, replicaSets, type Volume } from "./state.ts";
+
+export type BrickSpace = {
+  sizeBytes: number;
+  freeBytes: number;
+  /** Undefined where the filesystem counts none (btrfs). */
+  inodes?: number;
+  freeInodes?: number;
+  device: string;
+};
+export type Capacity = { sizeBytes: number; freeBytes: number };
+
+/** By brick name. */
+export function parseDetail(root: XmlElement): Map<string, BrickSpace> {
+  const spaces = new Map<string, BrickSpace>();
+  const volumes = childNamed(childNamed(root, "volStatus"), "volumes");
+  if (!volumes) throw new OpsError("bad-output", "volume status detail: no <volumes>");
+  for (const volume of childrenNamed(volumes, "volume")) {
+    for (const node of childrenNamed(volume, "node")) {
+      const sizeBytes = countOf(node, "sizeTotal");
+      const freeBytes = countOf(node, "sizeFree");
+      if (sizeBytes === "unknown" || freeBytes === "unknown" || sizeBytes === 0) continue;
+      const inodes = countOf(node, "inodesTotal");
+      const freeInodes = countOf(node, "inodesFree");
+      spaces.set(`${need(node, "hostname", "volume status detail")}:${need(node, "path", "volume status detail")}`, {
+        sizeBytes,
+        freeBytes,
+        ...(inodes === "unknown" || freeInodes === "unknown" || inodes === 0 ? {} : { inodes, freeInodes }),
+        device: textNamed(node, "device") ?? "",
+      });
+    }
+  }
+  return spaces;
+}
+
+/** One call for all started volumes; none of them is an answer too. */
+export async function readCapacity(host: Host, volume = "all"): Promise<Map<string, BrickSpace>> {
+  try {
+    return parseDetail(await ask(host, ["volume", "status", volume, "detail"]));
+  } catch (error) {
+    if (error instanceof OpsError && /No volumes present/i.test(error.message)) return new Map();
+    throw error;
+  }
+}
+
+/** What a volume can hold: of each replica set its smallest copy; unknown when a set's data bricks do not all tell. */
+export function capacityOf(volume: Volume, spaces: ReadonlyMap<string, BrickSpace>): Capacity | "unknown" {
+  const total = { sizeBytes: 0, freeBytes: 0 };
+  for (const set of replicaSets(volume)) {
+    const told = set.filter(({ isArbiter }) => !isArbiter).map(({ name }) => spaces.get(name));
+    if (told.length === 0 || told.includes(undefined)) return "unknown";
+    const parts = volume.disperse > 0 ? volume.disperse - volume.redundancy : 1;
+    const least = (key: keyof Capacity): number => Math.min(...told.map((one) => one?.[key] ?? 0)) * parts;
+    total.sizeBytes += least("sizeBytes");
+    total.freeBytes += least("freeBytes");
+  }
+  return total;
+}
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+export function showBytes(bytes: number): string {
+  const power = bytes < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10));
+  const value = bytes / 1024 ** power;
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[power]}`;
+}

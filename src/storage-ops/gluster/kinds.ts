@@ -1,0 +1,279 @@
+/**
+ * The kinds of steps that change a pool: how each tells that it is done, and what must hold right before it.
+ * Input:  a step's data, as a journal keeps it; the pool, read anew each time.
+ * Errors: OpsError unsafe from the guards; what could not be read is `unknown` in a standing.
+ */
+import { OpsError, reasonOf } from "../../core/errors.ts";
+import { failureOf } from "../../core/exec.ts";
+import type { Host } from "../../core/host.ts";
+import { BUSY, type Standing, type Step, type StepKinds } from "../../core/plan.ts";
+import { reasonsAgainstBlame } from "./blame.ts";
+import { type Grow, reasonsAgainstAdd, reasonsAgainstRemoval, refuse } from "./plan.ts";
+import { reasonsAgainstDetach } from "./safety.ts";
+import { leftoversArgv, readSite, reasonsAgainstSite } from "./site.ts";
+import {
+  type BrickHeal,
+  findPeer,
+  type Migration,
+  type Pool,
+  readCrawls,
+  readHeal,
+  readMigration,
+  readPeers,
+  readPool,
+  readVolumeStatus,
+  readVolumes,
+  type Volume,
+} from "./state.ts";
+
+const text = (step: Step, key: string): string => String(step.data[key] ?? "");
+const list = (step: Step, key: string): string[] => [step.data[key] ?? []].flat().map(String);
+
+/** glusterd's lock in other hands is `working`: what is done under it may be this very step. */
+export const asked =
+  (ask: (step: Step, host: Host) => Promise<Standing>) =>
+  async (step: Step, host: Host): Promise<Standing> => {
+    try {
+      return await ask(step, host);
+    } catch (error) {
+      if (error instanceof OpsError && error.kind === "unsafe") throw error;
+      if (!(error instanceof OpsError)) throw error;
+      return { state: BUSY.test(error.message) ? "working" : "unknown", detail: reasonOf(error) };
+    }
+  };
+
+async function readVolume(host: Host, name: string): Promise<Volume> {
+  const volume = (await readVolumes(host)).find((one) => one.name === name);
+  return volume ?? notThere(name);
+}
+const notThere = (name: string): never => {
+  throw new OpsError("failed", `volume ${name}: not there any more`, { hint: "gluster volume list" });
+};
+
+/** `volume info` is read from this node's disk; `volume status` takes the volume's lock, so nobody is changing it. */
+async function bricksListed(step: Step, host: Host): Promise<{ listed: string[]; wanted: string[] }> {
+  const name = text(step, "volume");
+  await readVolumeStatus(host, name);
+  const listed = (await readVolume(host, name)).bricks.map((brick) => brick.name);
+  return { listed, wanted: list(step, "bricks") };
+}
+
+const bricksGone = asked(async (step, host) => {
+  const { listed, wanted } = await bricksListed(step, host);
+  const left = wanted.filter((brick) => listed.includes(brick));
+  return left.length === 0
+    ? { state: "done", detail: "the volume lists it no more" }
+    : { state: "todo", detail: `still in the volume: ${left.join(", ")}` };
+});
+
+/**
+ * Every file on every copy is looked at for what another copy misses: last, because it takes its time, and for all volumes
+ * of the plan before the first of them is changed.
+ */
+async function unwholeCopies(step: Step, host: Host, pool: Pool): Promise<string[]> {
+  const reasons: string[] = [];
+  for (const name of list(step, "whole")) {
+    const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
+    reasons.push(...(await reasonsAgainstBlame(host, pool.peers, volume)));
+  }
+  return reasons;
+}
+
+async function guardRemoval(step: Step, host: Host): Promise<void> {
+  const name = text(step, "volume");
+  const pool = await readPool(host, (volume) => volume.name === name);
+  const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
+  const bricks = list(step, "bricks");
+  const reasons = reasonsAgainstRemoval(
+    // A commit comes after its own start, which is the one task that may be there.
+    step.kind === "remove-brick-commit" ? withoutTasks(pool, name) : pool,
+    volume,
+  );
+  if (volume.replica !== step.data.replica) {
+    reasons.push(`it was replica ${step.data.replica} when this was planned and is replica ${volume.replica} now`);
+  }
+  if (step.kind === "remove-brick-commit") {
+    const migration = await readMigration(host, name, bricks);
+    const state = migrationStanding(migration);
+    if (state.state !== "done") reasons.push(`the data has not moved: ${state.detail}`);
+  }
+  if (reasons.length === 0) reasons.push(...(await unwholeCopies(step, host, pool)));
+  refuse(`volume ${name}: cannot remove ${bricks.join(", ")}`, reasons, `fencepost gluster health --volume ${name}`);
+}
+
+const withoutTasks = (pool: Awaited<ReturnType<typeof readPool>>, volume: string) => {
+  const status = pool.status.get(volume);
+  return status ? { ...pool, status: new Map([...pool.status, [volume, { ...status, tasks: [] }]]) } : pool;
+};
+
+/** What a removed brick skips is lost with it; what a rebalance skips stays where it is, and is served from there. */
+function migrationStanding(migration: Migration | undefined, skips: "lose" | "stay" = "lose"): Standing {
+  if (migration === undefined || migration.nodes.length === 0) return { state: "todo", detail: "not started" };
+  const { nodes } = migration;
+  const bad = nodes.filter(
+    ({ status, failures, skipped }) =>
+      status === "failed" || failures !== 0 || (skipped !== 0 && (skips === "lose" || skipped === "unknown")),
+  );
+  const running = nodes.filter(({ status }) => !["completed", "failed", "stopped"].includes(status));
+  const files = nodes.reduce((sum, node) => sum + node.files, 0);
+  if (running.length > 0) {
+    const told = running.map(({ node, status }) => `${node} ${status}`).join(", ");
+    return { state: "working", detail: `${files} files moved; ${told}` };
+  }
+  if (nodes.some(({ status }) => status === "stopped")) return { state: "todo", detail: "stopped" };
+  if (bad.length > 0) {
+    const told = bad.map(
+      ({ node, status, failures, skipped }) => `${node} ${status}, ${failures} failed, ${skipped} skipped`,
+    );
+    const log = "/var/log/glusterfs/*-rebalance.log on that node";
+    throw new OpsError("unsafe", `data was not moved: ${told.join("; ")}: see ${log}`, { hint: log });
+  }
+  const skipped = nodes.reduce((sum, node) => sum + (node.skipped === "unknown" ? 0 : node.skipped), 0);
+  const stayed = skipped > 0 ? `, ${skipped} left where they are: no more room elsewhere` : "";
+  return { state: "done", detail: `completed on ${nodes.length} nodes, ${files} files moved${stayed}` };
+}
+
+export function healStanding(heal: readonly BrickHeal[], bricks: readonly string[]): Standing {
+  const silent = bricks.filter((brick) => !heal.some((one) => one.brick === brick));
+  const unclear = heal.filter(({ pending, splitBrain }) => pending === "unknown" || splitBrain === "unknown");
+  const split = heal.reduce((sum, { splitBrain }) => sum + (splitBrain === "unknown" ? 0 : splitBrain), 0);
+  const pending = heal.reduce((sum, { pending: count }) => sum + (count === "unknown" ? 0 : count), 0);
+  if (silent.length > 0 || unclear.length > 0) {
+    const told = [...silent, ...unclear.map(({ brick, detail }) => `${brick}: ${detail}`)].join("; ");
+    return { state: "working", detail: `unknown how much is to heal: ${told}` };
+  }
+  if (split > 0) {
+    throw new OpsError("unsafe", `${split} entries in split-brain: healing cannot end`, {
+      hint: "gluster volume heal VOLUME info split-brain",
+    });
+  }
+  // The heal command may be given again and again: one more round is what is to do.
+  if (pending > 0) return { state: "todo", detail: `${pending} entries to heal`, remaining: pending };
+  return { state: "done", detail: "nothing to heal on any brick" };
+}
+
+/** 0 entries in heal info is no proof; when nothing crawls any more, every file on every brick is looked at. */
+async function standingOfHeal(step: Step, host: Host): Promise<Standing> {
+  const name = text(step, "volume");
+  const byIndex = healStanding(await readHeal(host, name), [...list(step, "before"), ...list(step, "bricks")]);
+  if (byIndex.state === "working") return byIndex;
+  const running = (await readCrawls(host, name)).filter(({ isRunning }) => isRunning);
+  if (running.length > 0) {
+    const told = running.map(({ brick, type }) => `${type.toLowerCase()} crawl of brick ${Number(brick) + 1} at work`);
+    return {
+      ...byIndex,
+      state: "working",
+      detail: `${byIndex.detail}; ${told.join(", ")}`,
+      moves: byIndex.state === "done",
+    };
+  }
+  if (byIndex.state !== "done") return byIndex;
+  const reasons = await reasonsAgainstBlame(host, await readPeers(host), await readVolume(host, name));
+  if (reasons.length > 0) return { state: "todo", detail: reasons.join("; "), remaining: reasons.length };
+  return { state: "done", detail: "nothing to heal on any brick, no file that a copy misses" };
+}
+
+export const GLUSTER_KINDS = {
+  backup: {
+    standing: async (step, host) => {
+      const result = await host.run(["tar", "-tzf", text(step, "file")], { timeoutMs: 120_000 });
+      const whole = failureOf(result) === undefined && result.stdout.includes("glusterd/glusterd.info");
+      return whole ? { state: "done", detail: "archived" } : { state: "todo", detail: "no whole archive" };
+    },
+  },
+  "peer-probe": {
+    standing: asked(async (step, host) => {
+      const peer = findPeer(await readPeers(host), text(step, "host"));
+      if (!peer) return { state: "todo", detail: "not in the pool" };
+      return peer.connected && peer.state === "Peer in Cluster"
+        ? { state: "done", detail: "in the pool and connected" }
+        : { state: "working", detail: `${peer.state}, ${peer.connected ? "connected" : "not connected"}` };
+    }),
+    guardUndo: guardDetach,
+  },
+  "add-brick": {
+    standing: asked(async (step, host) => {
+      const { listed, wanted } = await bricksListed(step, host);
+      const there = wanted.filter((brick) => listed.includes(brick));
+      if (there.length === wanted.length) return { state: "done", detail: "in the volume" };
+      return there.length === 0
+        ? { state: "todo", detail: "not in the volume" }
+        : { state: "unknown", detail: `only ${there.join(", ")} of ${wanted.join(", ")} are in the volume` };
+    }),
+    guard: async (step, host) => {
+      const name = text(step, "volume");
+      const pool = await readPool(host, (volume) => volume.name === name);
+      const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
+      const reasons = reasonsAgainstAdd(pool, volume, text(step, "grow") as Grow);
+      if (volume.bricks.map((brick) => brick.name).join(" ") !== list(step, "before").join(" "))
+        reasons.push("its bricks are not those this was planned for");
+      for (const brick of list(step, "bricks")) {
+        const at = brick.indexOf(":/");
+        reasons.push(...reasonsAgainstSite(await readSite(host, brick.slice(0, at), brick.slice(at + 1))));
+      }
+      refuse(
+        `volume ${name}: cannot add ${list(step, "bricks").join(", ")}`,
+        reasons,
+        `fencepost gluster health --volume ${name}`,
+      );
+    },
+    guardUndo: async (step, host) => {
+      // The new copy may already hold what the others lack: the same gate as for any removal.
+      const name = text(step, "volume");
+      const pool = await readPool(host, (volume) => volume.name === name);
+      const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
+      const reasons = reasonsAgainstRemoval(pool, volume);
+      if (reasons.length === 0) reasons.push(...(await reasonsAgainstBlame(host, pool.peers, volume)));
+      refuse(`volume ${name}: cannot take back the new brick`, reasons, `gluster volume heal ${name} info summary`);
+    },
+  },
+  heal: {
+    standing: asked(standingOfHeal),
+  },
+  rebalance: {
+    standing: asked(async (step, host) => {
+      const migration = await readMigration(host, text(step, "volume"), "rebalance");
+      if (migration?.taskId === text(step, "previousTask")) return { state: "todo", detail: "not started" };
+      const stopped = migration?.nodes.find(({ status }) => status === "stopped");
+      // Not to be started again behind the back of whoever stopped it; a resume does.
+      if (stopped)
+        throw new OpsError("unsafe", `somebody stopped it: ${stopped.node}`, { hint: "fencepost journal list" });
+      return migrationStanding(migration, "stay");
+    }),
+  },
+  "remove-brick-force": { standing: bricksGone, guard: guardRemoval },
+  "remove-brick-start": {
+    standing: asked(async (step, host) => {
+      const { listed, wanted } = await bricksListed(step, host);
+      if (!wanted.some((brick) => listed.includes(brick))) return { state: "done", detail: "committed already" };
+      return migrationStanding(await readMigration(host, text(step, "volume"), wanted));
+    }),
+    guard: guardRemoval,
+  },
+  "remove-brick-commit": { standing: bricksGone, guard: guardRemoval },
+  "brick-empty": {
+    standing: async (step, host) => {
+      const result = await host.run(leftoversArgv(text(step, "host"), text(step, "path")), { timeoutMs: 600_000 });
+      const failure = failureOf(result);
+      if (failure !== undefined) return { state: "unknown", detail: failure };
+      const [file = ""] = result.stdout.split("\n");
+      return file === ""
+        ? { state: "done", detail: "no data file" }
+        : { state: "todo", detail: `data is left on the removed brick: ${file}: copy it through a mount` };
+    },
+  },
+  "peer-detach": {
+    standing: asked(async (step, host) =>
+      findPeer(await readPeers(host), text(step, "host"))
+        ? { state: "todo", detail: "in the pool" }
+        : { state: "done", detail: "not in the pool" },
+    ),
+    guard: guardDetach,
+  },
+} as const satisfies StepKinds;
+
+async function guardDetach(step: Step, host: Host): Promise<void> {
+  const name = text(step, "host");
+  const pool = await readPool(host, () => false);
+  refuse(`peer ${name}: cannot be detached`, reasonsAgainstDetach(pool, name), "gluster pool list");
+}

@@ -1,0 +1,93 @@
+/**
+ * `fencepost journal list|show|resume|undo`: operations that were begun, and what becomes of those that did not end.
+ * Errors: OpsError usage, privilege; those of the steps that are gone on with.
+ */
+import { OpsError } from "../core/errors.ts";
+import { readJournal, readJournals } from "../core/journal.ts";
+import type { ProgramContext } from "../core/program.ts";
+import { escapeControl } from "../core/text.ts";
+import { createParser } from "../core/words.ts";
+import { entryRecord, isOpen, renderEntries, renderEntry, renderPlan, reportRecord } from "./render.ts";
+import { requireRoot, resumeEntry, undoEntry } from "./run-plan.ts";
+
+const VERBS = {
+  list: "operations, oldest first",
+  show: "one operation: its steps, what became of each, how it is undone",
+  resume: "goes on where an operation stopped; what is done already is not done again",
+  undo: "takes back what an operation did, last step first",
+} as const;
+type Verb = keyof typeof VERBS;
+
+const LONG = `Every storage operation writes each of its steps into a journal (/var/lib/fencepost/journal, root's alone) before the
+step runs. After a crash, a kill or a Ctrl-C a fresh process goes on from there, or takes back what was done. What must hold
+before a step is read again right before it.`;
+
+export async function runJournal(context: ProgramContext, words: readonly string[], called: string): Promise<number> {
+  const { host, out, err } = context;
+  const [first = ""] = words;
+  const verb = Object.hasOwn(VERBS, first) ? (first as Verb) : undefined;
+  if (verb === undefined) {
+    const parser = createParser(context, called).usage(`Usage: $0 <command> [options]\n\n${LONG}`);
+    for (const [name, describe] of Object.entries(VERBS)) parser.command(name, describe);
+    parser.example("$0 list", "what was done and what did not end").strict();
+    const args = await parser.parse([...words]);
+    if (!args.help) throw new OpsError("usage", `${called}: which command?`, { hint: `${called} --help` });
+    await out(`${await parser.getHelp()}\n`);
+    return 0;
+  }
+  const takesId = verb !== "list";
+  const name = `${called} ${verb}`;
+  const parser = createParser(context, name)
+    .usage(`Usage: $0${takesId ? " ID" : ""} [options]\n\n${VERBS[verb]}.`)
+    .option("json", { describe: "one JSON object", type: "boolean" })
+    .strictOptions();
+  if (verb === "resume" || verb === "undo")
+    parser.option("dry-run", {
+      describe: "show the plan and what became of its steps; change nothing",
+      type: "boolean",
+    });
+  parser.example(takesId ? "$0 20261121T041500-gluster-node-add-1f2e" : "$0 --json", VERBS[verb]);
+  const args = await parser.parse(words.slice(1));
+  if (args.help) {
+    await out(`${await parser.getHelp()}\n`);
+    return 0;
+  }
+  const [id, ...extra] = args._.map(String);
+  if (extra.length > 0 || (id !== undefined && !takesId))
+    throw new OpsError("usage", `${name}: unexpected '${escapeControl(extra[0] ?? id ?? "")}'`, {
+      hint: `${name} --help`,
+    });
+  requireRoot(name);
+  if (!takesId) {
+    const { entries, problems } = await readJournals(host);
+    for (const problem of problems) err(escapeControl(problem));
+    await out(
+      args.json ? `${JSON.stringify({ operations: entries.map(entryRecord), problems })}\n` : renderEntries(entries),
+    );
+    return problems.length > 0 ? 1 : 0;
+  }
+  if (id === undefined) throw new OpsError("usage", `${name}: which operation?`, { hint: "fencepost journal list" });
+  const entry = await readJournal(host, id);
+  if (verb === "show" || args["dry-run"]) {
+    await out(
+      args.json
+        ? `${JSON.stringify(entryRecord(entry))}\n`
+        : `${renderEntry(entry)}${args["dry-run"] ? renderPlan(entry.plan, "[DRY-RUN] ") : ""}`,
+    );
+    return 0;
+  }
+  if (entry.state === "running") {
+    throw new OpsError("unsafe", `${id}: its process ${entry.process.pid} is still at work`, {
+      hint: `fencepost journal show ${id}`,
+    });
+  }
+  if (entry.state === "undone" || (verb === "resume" && !isOpen(entry))) {
+    throw new OpsError("usage", `${id}: it is ${entry.state}: nothing to ${verb}`, {
+      hint: `fencepost journal show ${id}`,
+    });
+  }
+  const told = { context, toStderr: args.json === true };
+  const reports = await (verb === "resume" ? resumeEntry(told, entry) : undoEntry(told, entry));
+  if (args.json) await out(`${JSON.stringify(reportRecord(entry.plan, id, reports))}\n`);
+  return 0;
+}

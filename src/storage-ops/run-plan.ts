@@ -1,0 +1,125 @@
+/**
+ * Runs a plan for an operator: one at a time, journaled, told line by line, stopped between steps by Ctrl-C.
+ * Input:  a plan or a journal's entry; the step kinds by operation.
+ * Output: the lines of the steps and their progress; the reports. An operation that did not come to its end is thrown.
+ * Errors: OpsError privilege, unsafe (another one is at work, or a guard refused), partial (something was changed), and
+ *         the kind of the step that failed before anything was.
+ */
+import { OpsError } from "../core/errors.ts";
+import { continueJournal, createJournal, type Journal, type JournalEntry } from "../core/journal.ts";
+import { type ApplyOptions, applyPlan, irreversibleStep, type Plan, type StepReport, undoPlan } from "../core/plan.ts";
+import type { ProgramContext } from "../core/program.ts";
+import { escapeControl } from "../core/text.ts";
+import { withClusterLock } from "./cluster-lock.ts";
+import type { OperationLog } from "./operation-log.ts";
+import { operationsOf } from "./operations.ts";
+import { type StepView, showStep } from "./step-view.ts";
+
+export function requireRoot(called: string): void {
+  if (process.getuid?.() !== 0) throw new OpsError("privilege", `${called}: not root`, { hint: `sudo ${called}` });
+}
+
+export type Told = { context: ProgramContext; log?: OperationLog; toStderr: boolean };
+
+export async function runNewPlan(told: Told, id: string, plan: Plan): Promise<StepReport[]> {
+  return locked(told, id, plan, async () =>
+    drive(told, plan, await createJournal(told.context.host, id, plan), applyPlan, "resume"),
+  );
+}
+
+export async function resumeEntry(told: Told, entry: JournalEntry): Promise<StepReport[]> {
+  return locked(told, entry.id, entry.plan, async () =>
+    drive(told, entry.plan, await continueJournal(told.context.host, entry), applyPlan, "resume"),
+  );
+}
+
+export async function undoEntry(told: Told, entry: JournalEntry): Promise<StepReport[]> {
+  const stuck = irreversibleStep(entry.plan, (id) => entry.steps.get(id)?.state);
+  if (stuck?.undo && "impossible" in stuck.undo) {
+    throw new OpsError("unsafe", `${entry.id}: ${stuck.title}: cannot be taken back: ${stuck.undo.impossible}`, {
+      hint: `fencepost journal show ${entry.id}`,
+    });
+  }
+  return locked(told, entry.id, entry.plan, async () =>
+    drive(told, entry.plan, await continueJournal(told.context.host, entry), undoPlan, "undo"),
+  );
+}
+
+async function locked<T>({ context }: Told, journal: string, plan: Plan, work: () => Promise<T>): Promise<T> {
+  const places = await (await operationsOf(plan)).placesOf(plan, context.host);
+  return withClusterLock(context, { object: plan.object, journal, places }, work);
+}
+
+async function drive(
+  { context, log, toStderr }: Told,
+  plan: Plan,
+  journal: Journal,
+  work: (plan: Plan, options: ApplyOptions) => Promise<StepReport[]>,
+  verb: "resume" | "undo",
+): Promise<StepReport[]> {
+  const tell = async (line: string, level: "INFO" | "SUCCESS" | "WARNING" | "ERROR" = "INFO"): Promise<void> => {
+    const text = escapeControl(line);
+    if (toStderr) context.err(text);
+    else await context.out(`${text}\n`);
+    await log?.write(level, text);
+  };
+  const undoing = work === undoPlan;
+  const isWatched = context.terminal.isTerminal && !toStderr;
+  let view: StepView | undefined;
+  const stop = new AbortController();
+  const onSignal = () => {
+    context.err("stopping after this step; once more ends the program at once");
+    stop.abort();
+  };
+  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  try {
+    await tell(`ℹ Journal: ${journal.id}`);
+    const { kinds, hostFor } = await operationsOf(plan);
+    const reports = await work(plan, {
+      kinds,
+      host: (await hostFor?.(plan, context.host)) ?? context.host,
+      journal,
+      signal: stop.signal,
+      onStart: async (step) => {
+        if (undoing) await tell(`ℹ Undo: ${step.title}`);
+        else for (const line of step.before ?? [`ℹ ${step.title}`]) await tell(line);
+        if (isWatched) view = await showStep(escapeControl(step.title));
+      },
+      onProgress: async ({ text }) => {
+        if (!view) return tell(`  ${text}`);
+        view.say(escapeControl(text));
+        await log?.write("INFO", escapeControl(text));
+      },
+      onEnd: async (step, report) => {
+        await view?.end(!["failed", "unknown"].includes(report.status));
+        view = undefined;
+        if (report.status === "done" || report.status === "already") {
+          for (const line of step.after ?? []) await tell(line, "SUCCESS");
+        } else if (report.status === "undone" || report.status === "kept")
+          await tell(`✓ ${report.status}: ${report.detail}`);
+        else await tell(`✗ ${step.id}: ${report.status}: ${report.detail}`, "ERROR");
+      },
+    });
+    throwUnlessWhole(plan, journal, reports, verb);
+    return reports;
+  } finally {
+    await view?.end(false);
+    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+    await journal.close();
+  }
+}
+
+function throwUnlessWhole(plan: Plan, { id }: Journal, reports: readonly StepReport[], verb: string): void {
+  const bad = reports.find(({ status }) => !["done", "already", "undone", "kept"].includes(status));
+  if (!bad) return;
+  const changes = (step: Plan["steps"][number] | undefined): boolean =>
+    step?.destructive === true || step?.undo !== undefined;
+  const changed = reports.some(
+    (report) =>
+      (report.status === "done" || report.status === "undone") &&
+      changes(plan.steps.find((step) => step.id === report.id)),
+  );
+  const kind = bad.kind === "unsafe" ? "unsafe" : changed || bad.kind === undefined ? "partial" : bad.kind;
+  const what = bad.status === "skipped" ? bad.detail : `${bad.status}: ${bad.detail}`;
+  throw new OpsError(kind, `${plan.title}: ${bad.id}: ${what}`, { hint: `fencepost journal ${verb} ${id}` });
+}

@@ -1,0 +1,134 @@
+/**
+ * `node add` and `node remove` killed with SIGKILL after every record of their journals, then gone on with, or taken back:
+ * always the same end, no second brick, no orphan peer, every file whole on another node's mount. Real glusterd nodes.
+ */
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Output } from "./cluster.ts";
+import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
+import { runAndKill } from "./gluster-journal.ts";
+import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
+
+const PATH = "/data/glusterfs/v";
+const brickOf = (node: string): string => `${addressOf(node)}:${PATH}`;
+const ADD = `node add --service glusterfs --ip ${addressOf("node3")}`;
+const REMOVE = `node remove --service glusterfs --ip ${addressOf("node3")}`;
+const PROBE = `peer-probe-${addressOf("node3")}`;
+const DETACH = `peer-detach-${addressOf("node3")}`;
+/** Each step begins and ends; one that was done already before is only told. */
+const records = (...steps: string[]): string[] => [
+  "plan",
+  ...steps.flatMap((step) => [`step ${step} started`, `step ${step} done`]),
+  "end done",
+];
+
+liveDescribe("a program that is killed after any record of its journal", GLUSTER_NEEDS, () => {
+  let lab: GlusterLab;
+  let sums = "";
+  const expectDone = (result: Output): Output => {
+    expect(`${result.exitCode} ${result.stderr}`).toMatch(/^0 /);
+    return result;
+  };
+  /** The whole state that may differ: bricks, peers, tasks, and the files as another node's mount has them. */
+  const state = async () => ({
+    bricks: [...(await lab.gluster("node1", "volume info v")).matchAll(/^Brick\d+: (\S+)/gm)].map(([, name]) => name),
+    peers: (await lab.gluster("node1", "pool list"))
+      .split("\n")
+      .slice(1)
+      .flatMap((line) => line.split(/\s+/)[1] ?? []),
+    isIdle: (await lab.gluster("node1", "volume status v")).includes("There are no active volume tasks"),
+    isWhole: (await lab.sh("node2", "cd /mnt/gluster && find . -type f | sort | xargs md5sum")) === sums,
+  });
+  const smaller = {
+    bricks: ["node1", "node2"].map(brickOf),
+    peers: [addressOf("node2"), "localhost"],
+    isIdle: true,
+    isWhole: true,
+  };
+  const larger = {
+    ...smaller,
+    bricks: [...smaller.bricks, brickOf("node3")],
+    peers: [addressOf("node2"), addressOf("node3"), "localhost"],
+  };
+  const emptyBrick = (): Promise<string> => lab.sh("node3", `rm -rf ${PATH}`);
+  /** Kills it, and every resume of it, after each record of which there was none before; the records it was killed after. */
+  async function killEveryRun(words: string): Promise<string[]> {
+    const killed: string[] = [];
+    for (let command = words; killed.length < 40; ) {
+      const { id, met, output } = await runAndKill(
+        lab,
+        command,
+        (record) => record !== "run" && !killed.includes(record),
+      );
+      if (met) killed.push(met.record);
+      if (output.exitCode === 0 || output.stderr.includes("it is done: nothing to resume")) return killed;
+      command = `journal resume ${id}`;
+    }
+    throw new Error(`killed 40 times: ${killed.join(", ")}`);
+  }
+
+  async function createVolume(words: string): Promise<void> {
+    await lab.gluster("node1", `volume create v ${words} ${smaller.bricks.join(" ")}`.replace("  ", " "));
+    await lab.gluster("node1", "volume start v");
+    for (const node of ["node1", "node2"]) await lab.sh(node, "mount -t glusterfs localhost:/v /mnt/gluster");
+    await lab.sh("node1", "cd /mnt/gluster && for i in $(seq 20); do echo $i$i >f$i; done");
+    sums = await lab.sh("node1", "cd /mnt/gluster && find . -type f | sort | xargs md5sum");
+  }
+
+  beforeAll(async () => {
+    lab = await startGluster(3);
+    await lab.gluster("node1", `peer probe ${addressOf("node2")}`);
+    await lab.waitFor("node2 in the pool", async () =>
+      (await lab.gluster("node1", "peer status")).includes("Peer in Cluster (Connected)"),
+    );
+    await createVolume("replica 2");
+  });
+  afterAll(() => lab?.stop());
+
+  it("adds the node once, whatever number of times it was killed and gone on with", async () => {
+    const killed = await killEveryRun(ADD);
+    // A resume finds some of the steps done, and the heal may be over before it is asked for.
+    expect(killed).toEqual(
+      expect.arrayContaining(records("backup", PROBE, "add-brick").filter((record) => !record.startsWith("end"))),
+    );
+    expect(await state()).toEqual(larger);
+    expect(
+      await lab.sh("node3", `cd ${PATH} && find . -type f -not -path './.glusterfs/*' | sort | xargs md5sum`),
+    ).toBe(sums);
+  });
+
+  it("removes the node wholly, whatever number of times it was killed and gone on with", async () => {
+    const killed = await killEveryRun(REMOVE);
+    expect(killed).toEqual(
+      expect.arrayContaining(records("backup", "remove-brick-v", DETACH).filter((record) => !record.startsWith("end"))),
+    );
+    expect(await state()).toEqual(smaller);
+  });
+
+  it.each(records("backup", PROBE, "add-brick", "heal"))(
+    "takes back an addition that was killed after: %s: no brick and no peer is left",
+    async (record) => {
+      await emptyBrick();
+      const { id, met } = await runAndKill(lab, ADD, (one) => one.replace("already", "done") === record);
+      // The heal may be over before it is asked for: then there is no record of its start.
+      if (met === undefined) expect(record).toBe("step heal started");
+      // Behind the same gate as any removal: a copy that is being filled is not taken away.
+      await lab.waitFor("the undo", async () => {
+        const { exitCode, stderr } = await lab.fencepost("node1", `journal undo ${id}`);
+        if (exitCode !== 0 && exitCode !== 107) throw new Error(stderr);
+        return exitCode === 0;
+      });
+      expect(await state()).toEqual(smaller);
+    },
+  );
+
+  it("goes on with a removal that has lost a copy, and does not take it back", async () => {
+    await emptyBrick();
+    expectDone(await lab.fencepost("node1", ADD));
+    const { id } = await runAndKill(lab, REMOVE, (record) => record === "step remove-brick-v done");
+    const undo = await lab.fencepost("node1", `journal undo ${id}`);
+    expect(`${undo.exitCode} ${undo.stderr}`).toMatch(/^107 .*cannot be taken back: the copy is stale/);
+    const { exitCode, stderr } = await lab.fencepost("node1", `journal resume ${id}`);
+    expect(`${exitCode} ${stderr}`).toMatch(/^0 |^64 .*it is done: nothing to resume/);
+    expect(await state()).toEqual(smaller);
+  });
+});

@@ -1,0 +1,122 @@
+/**
+ * Real glusterd nodes in namespaces of this machine, with sshd between them.
+ * Input:  startGluster(count): node1 … nodeN at 10.77.0.1 … N, all glusterd running, no peers, no volumes.
+ * Output: a GlusterLab: run commands on a node, start and stop daemons there, wait for a condition.
+ * Errors: rejects with what was expected and what was said last.
+ * Real:   glusterd, bricks, self-heal daemons, FUSE mounts, ssh with keys made for this lab. Not real: the disks (tmpfs).
+ * Cleans: pcmk/supervise.sh, which makes the network, ends everything when its standard input closes.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { firstOutput, NODE_PATH, type OnOptions, type Output, run } from "./cluster.ts";
+import { EXECUTABLE } from "./needs.ts";
+
+const SUPERVISE = join(import.meta.dirname, "pcmk/supervise.sh");
+const NODE_START = join(import.meta.dirname, "pcmk/node-start.sh");
+const NODE_INIT = join(import.meta.dirname, "gluster/node-init.sh");
+
+export type GlusterLab = Awaited<ReturnType<typeof startGluster>>;
+export const addressOf = (node: string): string => `10.77.0.${node.replace("node", "")}`;
+
+/** Other daemons' nodes are made in the same way: by an init of their own, and with another word for "it is up". */
+export async function startGluster(count: number, init = NODE_INIT, isUp = ["gluster", "pool", "list"]) {
+  // Several files run at a time, in threads of one process.
+  const id = `g${randomBytes(4).toString("hex")}`;
+  const lab = join(tmpdir(), `fencepost-lab-${id}`);
+  const names = Array.from({ length: count }, (_, index) => `node${index + 1}`);
+  for (const path of ["layer", "ssh", ...names]) mkdirSync(join(lab, path), { recursive: true, mode: 0o700 });
+  copyFileSync(EXECUTABLE, join(lab, "executable"));
+  makeKeys(join(lab, "ssh"), names);
+
+  const supervisor = spawn(SUPERVISE, [lab, id, String(count)], { detached: true, stdio: ["pipe", "pipe", "inherit"] });
+  const gone = new Promise<void>((resolve) => supervisor.once("exit", () => resolve()));
+  await firstOutput(supervisor, "supervise.sh");
+  const pids = new Map<string, string>();
+  for (const [index, name] of names.entries()) {
+    const result = await run([NODE_START, lab, id, String(index + 1), init], { timeoutMs: 30_000 });
+    if (result.exitCode !== 0) throw new Error(`${name}: ${result.stderr}`);
+    pids.set(name, result.stdout.trim());
+  }
+
+  /** Runs a command on a node, as root. */
+  function on(node: string, argv: readonly string[], { timeoutMs = 60_000, env = {}, input }: OnOptions = {}) {
+    const words = Object.entries({ PATH: NODE_PATH, HOME: "/root", ...env }).map(([key, value]) => `${key}=${value}`);
+    return run(
+      [
+        "nsenter",
+        "-t",
+        pids.get(node) ?? node,
+        "-m",
+        "-u",
+        "-i",
+        "-n",
+        "-p",
+        "env",
+        "-i",
+        "-C",
+        "/",
+        ...words,
+        ...argv,
+      ],
+      { timeoutMs, ...(input === undefined ? {} : { input }) },
+    );
+  }
+  /** The same, when anything but exit 0 is a failure of the bench. */
+  async function must(node: string, argv: readonly string[], options: OnOptions = {}): Promise<string> {
+    const result = await on(node, argv, options);
+    if (result.exitCode === 0) return result.stdout;
+    throw new Error(`${node}: ${argv.join(" ")}: exit ${result.exitCode}: ${result.stderr}${result.stdout}`);
+  }
+  const sh = (node: string, script: string): Promise<string> => must(node, ["bash", "-c", script]);
+  /** Arranges something by gluster's own command, which another one's lock may keep waiting. */
+  async function gluster(node: string, words: string): Promise<string> {
+    for (let attempt = 0; ; attempt++) {
+      const { exitCode, stdout, stderr } = await on(node, ["gluster", "--mode=script", ...words.split(" ")], {
+        timeoutMs: 150_000,
+      });
+      if (exitCode === 0) return stdout;
+      if (attempt === 20 || !/another transaction|locking failed/i.test(stderr + stdout))
+        throw new Error(`${node}: gluster ${words}: exit ${exitCode}: ${stderr}${stdout}`);
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+    }
+  }
+  const fencepost = (node: string, words: string, options: OnOptions = {}): Promise<Output> =>
+    on(node, ["fencepost", ...words.split(" ")], { timeoutMs: 150_000, ...options });
+
+  async function waitFor<T>(what: string, ask: () => Promise<T>, timeoutMs = 60_000) {
+    for (const until = Date.now() + timeoutMs; ; ) {
+      let last: unknown;
+      try {
+        const answer = await ask();
+        if (answer) return answer as Exclude<T, false | undefined | null | 0 | "">;
+        last = answer;
+      } catch (error) {
+        last = error;
+      }
+      if (Date.now() > until) throw new Error(`waited ${timeoutMs} ms in vain for: ${what} (last: ${String(last)})`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+  const stop = async (): Promise<void> => {
+    supervisor.stdin.end();
+    await gone;
+  };
+  for (const name of names) {
+    await waitFor(`${isUp[0]} on ${name}`, async () => (await on(name, isUp)).exitCode === 0);
+  }
+  return { lab, names, on, must, sh, gluster, fencepost, waitFor, stop };
+}
+
+/** One host key for all nodes, one user key that they all accept. */
+function makeKeys(directory: string, names: readonly string[]): void {
+  for (const name of ["host_key", "id_ed25519"]) {
+    const made = spawnSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(directory, name)]);
+    if (made.status !== 0) throw new Error(`ssh-keygen: ${made.stderr}`);
+  }
+  copyFileSync(join(directory, "id_ed25519.pub"), join(directory, "authorized_keys"));
+  const hostKey = readFileSync(join(directory, "host_key.pub"), "utf8");
+  writeFileSync(join(directory, "known_hosts"), names.map((name) => `${addressOf(name)} ${hostKey}`).join(""));
+}

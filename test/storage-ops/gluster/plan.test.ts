@@ -1,0 +1,231 @@
+import { describe, expect, it } from "vitest";
+import { healthOf } from "../../../src/storage-ops/gluster/health.ts";
+import { GLUSTER_KINDS } from "../../../src/storage-ops/gluster/kinds.ts";
+import { type Grow, planAdd, planRemove } from "../../../src/storage-ops/gluster/plan.ts";
+import { reasonsAgainstLoss } from "../../../src/storage-ops/gluster/safety.ts";
+import { checkBrickPath, mountOf, reasonsAgainstSite, type Site } from "../../../src/storage-ops/gluster/site.ts";
+import type { BrickHeal, Pool, Volume } from "../../../src/storage-ops/gluster/state.ts";
+import { fakeHost } from "../../fakes/fake-host.ts";
+import { fixtureText, poolOf } from "./fixture.ts";
+
+const site = (host: string, more: Partial<Site> = {}): Site => ({
+  host,
+  path: "/data/glusterfs/shared",
+  mount: { target: "/data/glusterfs", type: "xfs" },
+  content: "absent",
+  ...more,
+});
+const volumeIn = (pool: Pool, name = "shared_data"): Volume => pool.volumes.find((one) => one.name === name) as Volume;
+const many = (): Pool => {
+  const pool = poolOf({ volumes: "volume-info-many", status: "status-many" });
+  const whole = (volume: Volume): BrickHeal[] =>
+    volume.bricks.map(({ name }) => ({ brick: name, connected: true, pending: 0, splitBrain: 0, detail: "Connected" }));
+  return { ...pool, heal: new Map(pool.volumes.map((volume) => [volume.name, whole(volume)])) };
+};
+const add = (pool: Pool, volume: string, hosts: string[], grow?: Grow) =>
+  planAdd(pool, {
+    volume: volumeIn(pool, volume),
+    sites: hosts.map((host) => site(host)),
+    ...(grow ? { grow } : {}),
+    backupFile: "/b.tar.gz",
+  });
+const remove = (pool: Pool, ...hosts: string[]) => planRemove(pool, { hosts, backupFile: "/b.tar.gz" });
+const commands = (plan: { steps: readonly { argv: readonly string[] }[] }): string[] =>
+  plan.steps.slice(1).map(({ argv }) => argv.join(" ").replace("gluster --mode=script ", ""));
+const unsafe = (why: string) => expect.objectContaining({ kind: "unsafe", message: expect.stringContaining(why) });
+const usage = (why: string) => expect.objectContaining({ kind: "usage", message: expect.stringContaining(why) });
+
+describe("a plan to add a node", () => {
+  it("probes a stranger, gives every replica set one more copy without force, and heals", () => {
+    expect(commands(add(poolOf(), "shared_data", ["10.77.0.9"]))).toEqual([
+      "peer probe 10.77.0.9",
+      "volume add-brick shared_data replica 4 10.77.0.9:/data/glusterfs/shared",
+      "volume heal shared_data full",
+    ]);
+  });
+
+  it("can take back the new copy, and no brick that data may have moved onto", () => {
+    expect(add(poolOf(), "shared_data", ["10.77.0.4"]).steps[1]?.undo).toMatchObject({
+      argv: expect.arrayContaining(["replica", "3", "force"]),
+    });
+    expect(add(many(), "dist", ["10.77.0.4"], "distribute").steps[1]?.undo).toHaveProperty("impossible");
+  });
+
+  it.each([
+    ["dr", 1, "distribute", "you need 2 bricks, a replica set of 2 more; 1 brick given"],
+    ["dr", 1, "replica", "you need 2 bricks, one more copy for each of 2 replica sets; 1 brick given"],
+    ["dr", 1, "arbiter", "you need 2 bricks, an arbiter for each replica set; 1 brick given"],
+    ["arb", 1, "replica", "does not change the replica count of a volume with arbiters"],
+    ["shared_data", 1, "arbiter", "an arbiter joins a replica 2 volume; this is replica 3"],
+  ] as const)("says of volume %s with %d brick as %s: %s", (volume, count, grow, why) => {
+    const hosts = Array.from({ length: count }, (_, at) => `10.77.0.${20 + at}`);
+    expect(() => add(many(), volume, hosts, grow)).toThrow(usage(why));
+  });
+
+  it("makes a copy of the only brick, or more room where that is asked for", () => {
+    expect(commands(add(many(), "dist", ["10.77.0.4"]))[0]).toContain("add-brick dist replica 2 ");
+    expect(commands(add(many(), "dist", ["10.77.0.4"], "distribute"))).toEqual([
+      "volume add-brick dist 10.77.0.4:/data/glusterfs/shared",
+      "volume rebalance dist start",
+    ]);
+  });
+
+  it("is refused while a brick is down, with every reason", () => {
+    expect(() =>
+      add(poolOf({ status: "status-brick-down", heal: "heal-brick-down" }), "shared_data", ["10.77.0.4"]),
+    ).toThrow(unsafe("brick 10.77.0.3:/data/glusterfs/shared is down"));
+  });
+
+  it("is refused for a node that holds a copy already", () => {
+    expect(() => add(poolOf(), "shared_data", ["10.77.0.2"])).toThrow(
+      unsafe("two copies on one node are lost together"),
+    );
+  });
+
+  it("is refused without quorum, on a stopped volume, while data moves and where nothing would heal", () => {
+    const pool = poolOf();
+    const lonely = { ...pool, peers: pool.peers.map((peer) => ({ ...peer, connected: peer.isLocal })) };
+    expect(() => add(lonely, "shared_data", ["10.77.0.9"])).toThrow(unsafe("no quorum: 1 of 4 peers"));
+    const change = (more: Partial<Volume>) => ({
+      ...pool,
+      volumes: pool.volumes.map((volume) => ({ ...volume, ...more })),
+    });
+    expect(() => add(change({ isStarted: false }), "shared_data", ["10.77.0.9"])).toThrow(unsafe("stopped"));
+    const off = change({ options: new Map([["cluster.self-heal-daemon", "off"]]) });
+    expect(() => add(off, "shared_data", ["10.77.0.9"])).toThrow(unsafe("nothing would fill the new copy"));
+    const status = volumeIn(pool) && pool.status.get("shared_data");
+    const busy = {
+      ...pool,
+      status: new Map([["shared_data", { ...status, tasks: [{ type: "Rebalance", id: "x", status: "in progress" }] }]]),
+    };
+    expect(() => add(busy as Pool, "shared_data", ["10.77.0.9"])).toThrow(unsafe("Rebalance is in progress"));
+  });
+
+  it.each([
+    ["the root filesystem", site("n", { mount: { target: "/", type: "ext4" } }), "root filesystem"],
+    ["a mount point", site("n", { mount: { target: "/data/glusterfs/shared", type: "xfs" } }), "mount point itself"],
+    ["an old brick", site("n", { content: "not-empty" }), "not empty"],
+    ["glusterd's directory", site("n", { path: "/var/lib/glusterd/x" }), "glusterd's own"],
+    ["a place nobody could look at", site("n", { problem: "ssh: exit 255" }), "could not be looked at: ssh: exit 255"],
+  ])("does not put a brick on %s", (_, place, why) => {
+    expect(reasonsAgainstSite(place).join()).toContain(why);
+  });
+
+  it("finds the filesystem of a path by whole names of directories", () => {
+    const json = JSON.stringify({
+      filesystems: [
+        { target: "/", fstype: "ext4" },
+        { target: "/data", fstype: "xfs" },
+      ],
+    });
+    expect(mountOf(json, "/data/b")?.target).toBe("/data");
+    expect(mountOf(json, "/database/b")?.target).toBe("/");
+  });
+
+  it.each(["b", "/a b", "/a/../b", "/a;b", "/-x/..", "/"])("takes no such path for a brick: %j", (path) => {
+    expect(() => checkBrickPath(path)).toThrow(expect.objectContaining({ kind: "usage" }));
+  });
+});
+
+describe("a plan to remove a node", () => {
+  it("lowers the replica count by its copies, which only force does, and detaches the peer", () => {
+    expect(commands(remove(poolOf(), "10.77.0.3"))).toEqual([
+      "volume remove-brick shared_data replica 2 10.77.0.3:/data/glusterfs/shared force",
+      "peer detach 10.77.0.3",
+    ]);
+  });
+
+  it.each([
+    ["entries to heal", { pending: 1 }, "1 entries that other copies still need from it"],
+    ["split-brain", { splitBrain: 2 }, "2 entries in split-brain"],
+    ["no number", { pending: "unknown" as const }, "no number"],
+    [
+      "a brick that does not answer",
+      { connected: false, detail: "Transport endpoint is not connected" },
+      "Transport endpoint",
+    ],
+  ])("is refused with %s on any brick", (_, more, why) => {
+    const pool = poolOf();
+    const heal = (pool.heal.get("shared_data") as BrickHeal[]).map((one, at) => (at === 0 ? { ...one, ...more } : one));
+    expect(() => remove({ ...pool, heal: new Map([["shared_data", heal]]) }, "10.77.0.3")).toThrow(unsafe(why));
+  });
+
+  it("is refused when heal info failed, or told of fewer bricks than there are", () => {
+    const pool = poolOf();
+    expect(() => remove({ ...pool, heal: new Map([["shared_data", "timed out"]]) }, "10.77.0.3")).toThrow(
+      unsafe("heal info could not be read: timed out"),
+    );
+    expect(() => remove({ ...pool, heal: new Map() }, "10.77.0.3")).toThrow(unsafe("heal info could not be read"));
+    expect(() => remove({ ...pool, heal: new Map([["shared_data", []]]) }, "10.77.0.3")).toThrow(
+      unsafe("tells nothing of brick"),
+    );
+  });
+
+  it("moves the data of a whole replica set away first, and refuses half a set with the arithmetic", () => {
+    const pool = many();
+    const only = { ...pool, volumes: pool.volumes.filter(({ name }) => name === "dr") };
+    expect(commands(remove(only, "10.77.0.3", "10.77.0.4")).slice(0, 2)).toEqual([
+      "volume remove-brick dr 10.77.0.3:/data/glusterfs/r1 10.77.0.4:/data/glusterfs/r1 start",
+      "volume remove-brick dr 10.77.0.3:/data/glusterfs/r1 10.77.0.4:/data/glusterfs/r1 commit",
+    ]);
+    expect(() => remove(only, "10.77.0.4")).toThrow(
+      usage("one of each set (2 bricks) for one copy less, or all 2 of a set"),
+    );
+    expect(() => remove(only, "10.77.0.2", "10.77.0.3", "10.77.0.4")).toThrow(usage("of 2 replica sets"));
+  });
+
+  it("is refused for this node, for a stranger, and for all bricks of a volume", () => {
+    expect(() => remove(poolOf(), "10.77.0.1")).toThrow(usage("is this node"));
+    expect(() => remove(poolOf(), "10.77.0.40")).toThrow(usage("not a peer of this pool"));
+  });
+});
+
+describe("resuming a removal on changed facts", () => {
+  it("is refused when entries to heal have appeared since", async () => {
+    const step = remove(poolOf(), "10.77.0.3").steps[1];
+    const host = fakeHost({
+      commands: {
+        "gluster --mode=script --xml pool list": fixtureText("pool-list"),
+        "gluster --mode=script --xml volume info all": fixtureText("volume-info"),
+        "gluster --mode=script --xml volume status all": fixtureText("status"),
+        "gluster --mode=script --xml volume heal shared_data info summary": fixtureText("heal-summary").replace(
+          "<totalNumberOfEntries>0<",
+          "<totalNumberOfEntries>5<",
+        ),
+      },
+    });
+    await expect(GLUSTER_KINDS["remove-brick-force"].guard(step as never, host)).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringContaining("5 entries that other copies still need"),
+    });
+  });
+});
+
+describe("health", () => {
+  it.each([
+    ["whole", poolOf(), "up"],
+    ["with a dead brick", poolOf({ status: "status-brick-down", heal: "heal-brick-down" }), "degraded"],
+    [
+      "with entries to heal",
+      {
+        ...poolOf(),
+        heal: new Map([
+          ["shared_data", [{ brick: "x", connected: true, pending: 10_000_000, splitBrain: 0, detail: "" }]],
+        ]),
+      },
+      "unknown",
+    ],
+    ["of which heal info could not be read", { ...poolOf(), heal: new Map([["shared_data", "timed out"]]) }, "unknown"],
+    ["without a status", { ...poolOf(), status: new Map() }, "unknown"],
+  ])("of a volume %s is %s", (_, pool, state) => {
+    expect(healthOf(pool).volumes.map((one) => one.state)).toEqual([state]);
+  });
+
+  it("says that a node may go only while the rest serves and needs nothing from it", () => {
+    const pool = poolOf();
+    expect(reasonsAgainstLoss(pool, volumeIn(pool), "10.77.0.2")).toEqual([]);
+    const worse = poolOf({ status: "status-brick-down", heal: "heal-brick-down" });
+    expect(reasonsAgainstLoss(worse, volumeIn(worse), "10.77.0.2").join()).toContain("1 of 3 would be left");
+    expect(reasonsAgainstLoss(many(), volumeIn(many(), "dist"), "10.77.0.1").join()).toContain("no other copy");
+  });
+});
