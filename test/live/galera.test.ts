@@ -3,7 +3,7 @@
  * and stops the real mariadbd, because there is no systemd in a namespace (galera/systemctl.sh).
  * The tests stand in the order of a cluster's life: each leaves a cluster that the next one takes on.
  */
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Output } from "./cluster.ts";
