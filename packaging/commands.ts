@@ -85,7 +85,7 @@ function rowsOf(lines: readonly string[]): [left: string, right: string][] {
     const last = rows.at(-1);
     const indent = line.length - line.trimStart().length;
     if (indent > 6 && last) last[1] = `${last[1]} ${line.trim()}`.trim();
-    else if (row && last && !line.trimStart().startsWith("-") && /^ {2}\S/.test(line) && isContinuation(last, row)) {
+    else if (row && last && /^ {2}\S/.test(line) && isContinuation(last, row)) {
       last[0] = `${last[0]} ${row[1]}`;
       last[1] = `${last[1]} ${row[2] ?? ""}`.trim();
     } else if (row) rows.push([row[1] ?? "", row[2] ?? ""]);
@@ -94,7 +94,7 @@ function rowsOf(lines: readonly string[]): [left: string, right: string][] {
 }
 /** yargs breaks a long example in its left column too; each example begins with the program's name. */
 const isContinuation = ([first]: readonly string[], row: RegExpExecArray): boolean =>
-  first !== undefined && /\bfence/.test(first) && !/\bfence/.test(row[1] ?? "");
+  first !== undefined && !first.startsWith("-") && /\bfence/.test(first) && !/\bfence/.test(row[1] ?? "");
 
 const KNOWN = ["Commands", "Positionals", "Examples", "notes", "This executable answers to the name it is called by"];
 const isOptionLine = (line: string): boolean => /^ +-/.test(line);

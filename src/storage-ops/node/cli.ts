@@ -78,7 +78,7 @@ async function runVerb(context: ProgramContext, words: readonly string[], verb: 
   for (const name of names) {
     const { describe, options, examples } = (await SERVICES[name]())[verb];
     if (named) parser.usage(`Usage: $0 --service ${name} --ip IP [options]\n\n${describe}.`);
-    parser.options(options).group(Object.keys(options), `${name}:`);
+    parser.options(options).group(Object.keys(options), `Of --service ${name}:`);
     for (const [example, what] of examples) parser.example(`$0 --service ${name} ${example}`, what);
   }
   parser.example(`$0 --service ${named ?? "glusterfs"} --ip s5 --dry-run`, "exactly what would be run");
