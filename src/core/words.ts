@@ -20,6 +20,8 @@ export function createParser(context: ProgramContext, name: string): Argv {
     .option("help", { alias: "h", type: "boolean", describe: "show this help" })
     .fail((message, error) => {
       if (error instanceof OpsError) throw error;
-      throw new OpsError("usage", `${name}: ${message ?? String(error)}`, { hint: `${name} --help` });
+      // yargs tells of a wrong choice in several lines.
+      const text = (message ?? String(error)).replaceAll(/\s*\n\s*/g, " ");
+      throw new OpsError("usage", `${name}: ${text}`, { hint: `${name} --help` });
     });
 }

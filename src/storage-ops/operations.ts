@@ -19,9 +19,9 @@ export type Operations = {
 
 const SERVICES: Readonly<Record<string, () => Promise<Operations>>> = {
   gluster: async () => (await import("./gluster/operations.ts")).GLUSTER_OPERATIONS,
-  mariadb: async () => (await import("./mariadb/operations.ts")).MARIADB_OPERATIONS,
-  redis: async () => (await import("./redis/operations.ts")).REDIS_OPERATIONS,
-  slurm: async () => (await import("./slurm/operations.ts")).SLURM_OPERATIONS,
+  mariadb: async () => (await import("./services/mariadb/operations.ts")).MARIADB_OPERATIONS,
+  redis: async () => (await import("./services/redis/operations.ts")).REDIS_OPERATIONS,
+  slurm: async () => (await import("./services/slurm/operations.ts")).SLURM_OPERATIONS,
 };
 
 export async function operationsOf({ operation }: Plan): Promise<Operations> {

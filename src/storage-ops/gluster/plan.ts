@@ -6,6 +6,7 @@
  */
 import { OpsError } from "../../core/errors.ts";
 import type { Plan, Step } from "../../core/plan.ts";
+import { counted } from "../../core/text.ts";
 import { reasonsAgainstChange, reasonsAgainstDetach, reasonsAgainstLosingCopies } from "./safety.ts";
 import { leftoversArgv, reasonsAgainstSite, type Site } from "./site.ts";
 import {
@@ -23,8 +24,6 @@ import {
 
 export const GROW = ["replica", "distribute", "arbiter"] as const;
 export type Grow = (typeof GROW)[number];
-
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 export function refuse(what: string, reasons: readonly string[], hint: string): void {
   if (reasons.length > 0) throw new OpsError("unsafe", `${what}: ${reasons.join("; ")}`, { hint });
@@ -233,7 +232,8 @@ function arrange(sets: readonly (readonly Brick[])[], sites: readonly Site[], gr
 
 const taskOf = (pool: Pool, volume: string): string => pool.status.get(volume)?.tasks[0]?.id ?? "";
 
-function probeStep(host: string, peers: number): Step {
+/** `peers`: how many there are then, this node not counted. */
+export function probeStep(host: string, peers: number): Step {
   return {
     id: `peer-probe-${host}`,
     kind: "peer-probe",

@@ -9,7 +9,7 @@ import { OpsError } from "../../core/errors.ts";
 import type { Plan, Step } from "../../core/plan.ts";
 import type { BrickSpace } from "./capacity.ts";
 import { bytesToCopy, explainReplacement } from "./explain.ts";
-import { backupStep, POOL_OBJECT, refuse, topology } from "./plan.ts";
+import { backupStep, POOL_OBJECT, probeStep, refuse, topology } from "./plan.ts";
 import { reasonsAgainstSite, type Site } from "./site.ts";
 import {
   type Brick,
@@ -138,7 +138,7 @@ export function planReplace(pool: Pool, { volume, from, site, dead, owed, backup
     ],
     steps: [
       backupStep(backupFile),
-      ...(peer ? [] : [probeStep(site.host)]),
+      ...(peer ? [] : [probeStep(site.host, pool.peers.length)]),
       {
         id: "replace-brick",
         kind: "replace-brick",
@@ -163,20 +163,6 @@ export function planReplace(pool: Pool, { volume, from, site, dead, owed, backup
     ],
   };
 }
-
-const probeStep = (host: string): Step => ({
-  id: `peer-probe-${host}`,
-  kind: "peer-probe",
-  title: `add ${host} to the pool`,
-  argv: glusterArgv("peer", "probe", host),
-  timeoutMs: GLUSTER_TIMEOUT_MS,
-  destructive: false,
-  waits: false,
-  doneWhen: "pool list shows the peer connected and in the cluster",
-  undo: { argv: glusterArgv("peer", "detach", host), timeoutMs: GLUSTER_TIMEOUT_MS },
-  data: { host },
-  after: [`✓ Peer ${host} added successfully`],
-});
 
 const healStep = ({ name }: Volume, brick: string, before: readonly string[]): Step => ({
   id: "heal",

@@ -18,9 +18,9 @@ import { type Instructions, isInstructions, type NodeService } from "./service.t
 
 const SERVICES = {
   glusterfs: async () => (await import("../gluster/node.ts")).GLUSTERFS,
-  mariadb: async () => (await import("../mariadb/node.ts")).MARIADB,
-  redis: async () => (await import("../redis/node.ts")).REDIS,
-  slurm: async () => (await import("../slurm/node.ts")).SLURM,
+  mariadb: async () => (await import("../services/mariadb/node.ts")).MARIADB,
+  redis: async () => (await import("../services/redis/node.ts")).REDIS,
+  slurm: async () => (await import("../services/slurm/node.ts")).SLURM,
 } as const satisfies Record<string, () => Promise<NodeService>>;
 type ServiceName = keyof typeof SERVICES;
 const SERVICE_NAMES = Object.keys(SERVICES) as ServiceName[];

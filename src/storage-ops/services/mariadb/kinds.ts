@@ -1,0 +1,251 @@
+/**
+ * The kinds of steps that change a Galera cluster: how each tells that it is done, and what must hold right before it.
+ * Input:  a step's data, as a journal keeps it; the members and the new node, asked anew each time.
+ * Errors: OpsError unsafe from the guards, and where something is neither as it was nor as it will be; what could not be
+ *         asked is `unknown` in a standing.
+ */
+import { OpsError, reasonOf } from "../../../core/errors.ts";
+import { failureOf } from "../../../core/exec.ts";
+import type { Host } from "../../../core/host.ts";
+import type { Standing, Step, StepKinds } from "../../../core/plan.ts";
+import { filesNamed, methodOf, reasonsAgainstAdd, reasonsAgainstRemoval, refuse, type State } from "./plan.ts";
+import { readSizeMiB, readState } from "./read-state.ts";
+import { addressesOf, reasonsAgainstLeave } from "./safety.ts";
+import { readSite } from "./site.ts";
+import {
+  type Answer,
+  argvOn,
+  dataDirectoryOf,
+  type Node,
+  READ_TIMEOUT_MS,
+  readAnswer,
+  readSavedState,
+  readSettings,
+  readUnit,
+} from "./state.ts";
+
+const JOIN_TIMEOUT_MS = 300_000;
+
+const text = (step: Step, key: string): string => String(step.data[key] ?? "");
+const list = (step: Step, key: string): string[] => [step.data[key] ?? []].flat().map(String);
+const nodeOf = (step: Step, address = text(step, "host")): Node => ({
+  address,
+  isLocal: address === text(step, "local"),
+});
+
+const asked =
+  (ask: (step: Step, host: Host) => Promise<Standing>) =>
+  async (step: Step, host: Host): Promise<Standing> => {
+    try {
+      return await ask(step, host);
+    } catch (error) {
+      if (!(error instanceof OpsError) || error.kind === "unsafe") throw error;
+      return { state: "unknown", detail: reasonOf(error) };
+    }
+  };
+
+const siteOf = (step: Step, host: Host, state: State) =>
+  readSite(host, nodeOf(step), methodOf(state), filesNamed(state));
+
+async function guardSite(step: Step, host: Host, begun: boolean): Promise<State> {
+  const state = await readState(host);
+  refuse(`cluster: cannot add ${text(step, "host")}`, [
+    ...sameMembers(step, state),
+    ...reasonsAgainstAdd(state, await siteOf(step, host, state), begun),
+  ]);
+  return state;
+}
+
+const sameMembers = (step: Step, { cluster }: State): string[] =>
+  addressesOf(cluster).join(" ") === list(step, "members").join(" ")
+    ? []
+    : ["its members are not those this was planned for"];
+
+/** What keeps these nodes from being the whole of one healthy cluster of that size. */
+function unsettled(answers: readonly Answer[], size: number): string[] {
+  const uuids = new Set(answers.map(({ values }) => values.get("wsrep_cluster_state_uuid")));
+  const reasons = answers.flatMap(({ address, values, problem }) => {
+    if (problem !== undefined) return [`${address}: ${problem}`];
+    const state = values.get("wsrep_local_state_comment");
+    const status = values.get("wsrep_cluster_status");
+    const count = values.get("wsrep_cluster_size");
+    if (status !== "Primary") return [`${address} is ${status}`];
+    if (state !== "Synced") return [`${address} is ${state}`];
+    return count === String(size) ? [] : [`${address} counts ${count} nodes, not ${size}`];
+  });
+  return uuids.size === 1 || reasons.length > 0 ? reasons : ["they have not one state"];
+}
+
+/** How far a node that has been started is: first it gets files, then what was written meanwhile, then it is Synced. */
+async function joining(step: Step, host: Host): Promise<Standing> {
+  const node = nodeOf(step);
+  const unit = await readUnit(host, node);
+  if (unit === "inactive" || unit === "failed" || unit === "not-found")
+    return { state: "todo", detail: `mariadb.service on ${node.address} is ${unit}: journalctl -u mariadb there` };
+  const answer = await readAnswer(host, node);
+  if (answer.problem !== undefined) {
+    const there = await readSizeMiB(host, node, dataDirectoryOf(await readSettings(host, node)));
+    const whole = Number(step.data.sizeMiB ?? Number.NaN);
+    const detail = `${node.address} is joining`;
+    if (there === undefined || Number.isNaN(whole)) return { state: "working", detail };
+    return {
+      state: "working",
+      detail: `${detail}: ${there} of about ${whole} MiB are there`,
+      // Files come before the 1 that is left for the catching up.
+      remaining: 1 + Math.max(0, whole - there),
+    };
+  }
+  const uuid = answer.values.get("wsrep_cluster_state_uuid");
+  if (answer.values.get("wsrep_cluster_status") === "Primary" && uuid !== text(step, "uuid")) {
+    throw new OpsError("unsafe", `${node.address}: it is in another cluster: ${uuid}, not ${text(step, "uuid")}`, {
+      hint: `ssh ${node.address} systemctl stop mariadb`,
+    });
+  }
+  const others = await Promise.all(list(step, "members").map((one) => readAnswer(host, nodeOf(step, one))));
+  const size = others.length + 1 + Number(step.data.arbitrators ?? 0);
+  const reasons = unsettled([answer, ...others], size);
+  if (reasons.length === 0) return { state: "done", detail: `${size} nodes, Primary, Synced, state ${uuid}` };
+  const queue = Number(answer.values.get("wsrep_local_recv_queue") ?? 0);
+  return { state: "working", detail: reasons.join("; "), remaining: queue / (queue + 1) };
+}
+
+/**
+ * mariadbd loses a SIGTERM that reaches it while it receives a state transfer (measured, 10.11.19): it becomes a Synced
+ * member that takes no connections and that only SIGKILL ends, which may cost the others their quorum. So it is waited for.
+ */
+async function hasJoined(step: Step, host: Host): Promise<void> {
+  const node = nodeOf(step);
+  for (const untilMs = host.monotonicMs() + JOIN_TIMEOUT_MS; ; await host.sleep(1_000)) {
+    const unit = await readUnit(host, node);
+    if (unit !== "active" && unit !== "activating" && unit !== "deactivating") return;
+    const { values, problem } = await readAnswer(host, node);
+    const state = problem ?? values.get("wsrep_local_state_comment") ?? "unknown";
+    if (unit === "active" && state === "Synced") return;
+    if (host.monotonicMs() >= untilMs) {
+      throw new OpsError(
+        "unsafe",
+        `${node.address}: it is still joining (${unit}: ${state}): it must not be stopped now`,
+        {
+          hint: "undo again when it is Synced",
+        },
+      );
+    }
+  }
+}
+
+const existing = async (step: Step, host: Host): Promise<string | undefined> => {
+  const file = text(step, "file");
+  const stat = await host.run(argvOn(nodeOf(step), ["stat", "-c", "%a %U:%G", "--", file]), {
+    timeoutMs: READ_TIMEOUT_MS,
+  });
+  if (stat.exitCode === 1 && /No such file/.test(stat.stderr)) return undefined;
+  const failure = failureOf(stat, READ_TIMEOUT_MS);
+  if (failure !== undefined) throw new OpsError("failed", failure);
+  return stat.stdout.trim();
+};
+
+const contentOf = async (step: Step, host: Host): Promise<string> => {
+  const cat = await host.run(argvOn(nodeOf(step), ["cat", "--", text(step, "file")]), { timeoutMs: READ_TIMEOUT_MS });
+  const failure = failureOf(cat, READ_TIMEOUT_MS);
+  if (failure !== undefined) throw new OpsError("failed", failure);
+  return cat.stdout;
+};
+const wantedContent = (step: Step): string => `${list(step, "lines").join("\n")}\n`;
+
+export const MARIADB_KINDS = {
+  install: {
+    standing: asked(async (step, host) => {
+      const site = await readSite(host, nodeOf(step), text(step, "method"), []);
+      if (site.problem !== undefined) return { state: "unknown", detail: site.problem };
+      return site.missing.length === 0
+        ? { state: "done", detail: `MariaDB ${site.version}` }
+        : { state: "todo", detail: `not there: ${site.missing.join(", ")}` };
+    }),
+  },
+  stop: {
+    standing: asked(async (step, host) => {
+      const unit = await readUnit(host, nodeOf(step));
+      return {
+        state: unit === "deactivating" ? "working" : unit === "inactive" || unit === "failed" ? "done" : "todo",
+        detail: `mariadb.service is ${unit}`,
+      };
+    }),
+    guard: async (step, host) => void (await guardSite(step, host, false)),
+  },
+  create: {
+    standing: asked(async (step, host) => {
+      const mode = await existing(step, host);
+      if (mode !== "640 root:mysql") return { state: "todo", detail: mode ?? "not there" };
+      // Half of what is to be in it is ours; anything else is what an earlier addition left.
+      return wantedContent(step).startsWith(await contentOf(step, host))
+        ? { state: "done", detail: "there" }
+        : { state: "todo", detail: "an earlier addition's file" };
+    }),
+    guard: async (step, host) => void (await guardSite(step, host, false)),
+  },
+  configure: {
+    standing: asked(async (step, host) => {
+      if ((await existing(step, host)) === undefined) return { state: "todo", detail: "no such file" };
+      return (await contentOf(step, host)) === wantedContent(step)
+        ? { state: "done", detail: "written" }
+        : { state: "todo", detail: "not written" };
+    }),
+  },
+  address: {
+    standing: asked(async (step, host) => {
+      const settings = await readSettings(host, nodeOf(step));
+      const value = settings.get("wsrep_cluster_address") ?? "";
+      if (value === text(step, "after")) return { state: "done", detail: value };
+      if (value === text(step, "before")) return { state: "todo", detail: value };
+      throw new OpsError("unsafe", `${text(step, "host")}: somebody else changed wsrep_cluster_address to ${value}`, {
+        hint: `ssh ${text(step, "host")} grep -n wsrep_cluster_address ${text(step, "file")}`,
+      });
+    }),
+  },
+  start: {
+    standing: asked(joining),
+    guard: async (step, host) => {
+      await guardSite(step, host, true);
+      const settings = await readSettings(host, nodeOf(step));
+      const value = settings.get("wsrep_cluster_address");
+      if (value !== text(step, "address") || settings.get("wsrep_on") !== "ON") {
+        throw new OpsError("unsafe", `${text(step, "host")}: another file wins over ${text(step, "file")}: ${value}`, {
+          hint: `ssh ${text(step, "host")} my_print_defaults --mysqld`,
+        });
+      }
+    },
+    guardUndo: async (step, host) => {
+      await hasJoined(step, host);
+      // Stopped while it is a member, it must be one that the others can do without.
+      const { cluster } = await readState(host);
+      if (!addressesOf(cluster).includes(text(step, "host"))) return;
+      refuse("cluster: cannot take it back", reasonsAgainstLeave(cluster, text(step, "host"), true));
+    },
+  },
+  leave: {
+    standing: asked(async (step, host) => {
+      const node = nodeOf(step);
+      const unit = await readUnit(host, node);
+      if (unit === "active") {
+        const { values, problem } = await readAnswer(host, node);
+        const state = values.get("wsrep_local_state_comment");
+        return { state: state === "Synced" ? "todo" : "working", detail: problem ?? `it runs and is ${state}` };
+      }
+      if (unit === "activating" || unit === "deactivating") return { state: "working", detail: `it is ${unit}` };
+      const others = list(step, "members").filter((one) => one !== node.address);
+      const answers = await Promise.all(others.map((one) => readAnswer(host, nodeOf(step, one))));
+      const reasons = unsettled(answers, others.length + Number(step.data.arbitrators ?? 0));
+      if (reasons.length > 0) return { state: "working", detail: reasons.join("; ") };
+      const saved = await readSavedState(host, node, text(step, "directory"));
+      return { state: "done", detail: `stopped; its grastate.dat: ${saved?.text ?? "not there"}` };
+    }),
+    guard: async (step, host) => {
+      const state = await readState(host);
+      const removal = { address: text(step, "host"), isSingleAllowed: step.data.isSingleAllowed === true };
+      refuse(`cluster: cannot remove ${removal.address}`, [
+        ...sameMembers(step, state),
+        ...reasonsAgainstRemoval(state, removal),
+      ]);
+    },
+  },
+} as const satisfies StepKinds;

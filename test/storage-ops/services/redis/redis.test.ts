@@ -1,0 +1,264 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import {
+  addressFrom,
+  clusterArgv,
+  nodeArgv,
+  secretsOf,
+  withSecrets,
+} from "../../../../src/storage-ops/services/redis/connection.ts";
+import { holdersIn } from "../../../../src/storage-ops/services/redis/lock.ts";
+import { planAdd, planRemove } from "../../../../src/storage-ops/services/redis/plan.ts";
+import {
+  reasonsAgainstChange,
+  reasonsAgainstMending,
+  slotsToMove,
+} from "../../../../src/storage-ops/services/redis/safety.ts";
+import {
+  type Cluster,
+  type Node,
+  parseMovers,
+  parseNodes,
+  type View,
+} from "../../../../src/storage-ops/services/redis/state.ts";
+import { FakeHost } from "../../../fakes/fake-host.ts";
+
+const CONNECTION = { cli: ["redis-cli"], passwordFile: "" };
+const idOf = (number: number): string => String(number).repeat(40).slice(0, 40);
+const master = (number: number, ranges: string[], slots: number): Node => ({
+  id: idOf(number),
+  address: `10.0.0.${number}:6379`,
+  flags: ["master"],
+  masterId: "",
+  isLinked: true,
+  ranges,
+  slots,
+});
+const viewOf = (self: Node, nodes: readonly Node[], more: Partial<View> = {}): View => ({
+  address: self.address,
+  self,
+  nodes,
+  state: "ok",
+  open: [],
+  keys: 10,
+  memory: { used: 1000, limit: 0, evicts: false },
+  movers: [],
+  ...more,
+});
+const FOUR = [
+  master(1, ["0-4095"], 4096),
+  master(2, ["4096-8191"], 4096),
+  master(3, ["8192-12287"], 4096),
+  master(4, ["12288-16383"], 4096),
+];
+const clusterOf = (nodes: readonly Node[] = FOUR, more: (node: Node) => Partial<View> = () => ({})): Cluster => ({
+  views: nodes.map((node) => viewOf(node, nodes, more(node))),
+  silent: [],
+});
+const newcomer = (more: Partial<View> = {}, self: Partial<Node> = {}): View => {
+  const node = { ...master(5, [], 0), ...self };
+  return viewOf(node, [node], { keys: 0, ...more });
+};
+const named = (id: number) => ({ expected: (node: Node) => node.id === idOf(id) });
+
+describe("addresses", () => {
+  it.each([
+    ["10.78.0.1", "10.78.0.1:6379"],
+    ["10.78.0.1:7001", "10.78.0.1:7001"],
+    ["::1", "::1:6379"],
+  ])("takes %s for %s", (word, address) => expect(addressFrom(word)).toBe(address));
+
+  it.each(["redis1", "10.0.0.1:0", "10.0.0.1:99999", "-h", "10.0.0.1;id", ""])("refuses '%s'", (word) => {
+    expect(() => addressFrom(word)).toThrow(expect.objectContaining({ kind: "usage" }));
+  });
+
+  it("gives redis-cli host and port of an IPv6 address apart, and its options first", () => {
+    const connection = { cli: ["redis-cli", "--tls", "--cacert", "/ca.pem"] };
+    expect(nodeArgv(connection, "fe80::1:7001", "PING").join(" ")).toBe(
+      "redis-cli --tls --cacert /ca.pem -h fe80::1 -p 7001 PING",
+    );
+    expect(clusterArgv(connection, "check", "a").join(" ")).toBe("redis-cli --tls --cacert /ca.pem --cluster check a");
+  });
+});
+
+describe("the password", () => {
+  it("is read from a file of the owner's alone, and goes into the environment of the commands only", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "fencepost-redis-"));
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+    const passwordFile = join(directory, "pass");
+    writeFileSync(passwordFile, "geheim\nmore\n", { mode: 0o600 });
+    const host = new FakeHost({ commands: { "redis-cli PING": "PONG\n" } });
+    await (await withSecrets(host, { ...CONNECTION, passwordFile })).run(["redis-cli", "PING"], { timeoutMs: 1 });
+    expect(host.calls[0]?.options.env).toEqual({ REDISCLI_AUTH: "geheim" });
+    expect(host.commandLines).toEqual(["redis-cli PING"]);
+    chmodSync(passwordFile, 0o640);
+    await expect(secretsOf({ ...CONNECTION, passwordFile })).rejects.toMatchObject({ kind: "unsafe" });
+    await expect(secretsOf({ ...CONNECTION, passwordFile: `${directory}/none` })).rejects.toMatchObject({
+      kind: "config",
+    });
+  });
+});
+
+describe("what nodes say", () => {
+  const LINES = [
+    `${idOf(1)} 10.0.0.1:6379@16379,host1 myself,master - 0 0 1 connected 0-10 12 [13->-${idOf(2)}] [14-<-${idOf(3)}]`,
+    `${idOf(2)} 10.0.0.2:6379@16379 slave,fail? ${idOf(1)} 0 0 2 disconnected`,
+    `${idOf(3)} :0@0 master,noaddr - 0 0 3 disconnected`,
+  ];
+
+  it("reads nodes, ranges, half-way slots and a node without an address", () => {
+    const { nodes, self, open } = parseNodes(`${LINES.join("\n")}\n`, "test");
+    expect(self).toEqual(nodes[0]);
+    expect(self).toMatchObject({ address: "10.0.0.1:6379", flags: ["master"], ranges: ["0-10", "12"], slots: 12 });
+    expect(nodes[1]).toMatchObject({ flags: ["slave", "fail?"], masterId: idOf(1), isLinked: false });
+    expect(nodes[2]?.address).toBe("");
+    expect(open).toEqual([
+      { slot: 13, way: "to", teller: idOf(1), other: idOf(2) },
+      { slot: 14, way: "from", teller: idOf(1), other: idOf(3) },
+    ]);
+  });
+
+  it.each([["NOAUTH Authentication required.\n"], [LINES[1] ?? ""], [(LINES[0] ?? "").replace("0-10", "0-x")]])(
+    "does not guess at what it does not understand: %s",
+    (text) => {
+      expect(() => parseNodes(text, "test")).toThrow(expect.objectContaining({ kind: "bad-output" }));
+    },
+  );
+
+  it("knows who moves slots by the last command of a connection, and who holds the lock by its name", () => {
+    const line = (id: number, name: string, cmd: string) =>
+      `id=${id} addr=10.0.0.9:${id} laddr=10.0.0.1:6379 name=${name} age=0 cmd=${cmd} user=default`;
+    const list = [
+      line(1, "", "cluster|setslot"),
+      line(2, "", "get"),
+      line(3, 'fencepost-lock:{"host":"a"}', "client|list"),
+    ];
+    expect(parseMovers(list.join("\n"))).toEqual(["10.0.0.9:1"]);
+    expect(holdersIn(list.join("\n"))).toEqual([{ id: "3", note: '{"host":"a"}' }]);
+  });
+});
+
+describe("whether slots may move", () => {
+  it("finds nothing against a whole cluster", () => {
+    expect(reasonsAgainstChange(clusterOf())).toEqual([]);
+  });
+
+  it.each<[string, Cluster, RegExp]>([
+    [
+      "a node that does not answer",
+      { ...clusterOf(), silent: [{ address: "x:1", why: "timed out" }] },
+      /x:1 does not answer: timed out/,
+    ],
+    [
+      "one that says the cluster fails",
+      clusterOf(FOUR, (node) => (named(2).expected(node) ? { state: "fail" } : {})),
+      /10\.0\.0\.2:6379 says cluster_state:fail/,
+    ],
+    [
+      "a node that others fear for",
+      clusterOf(FOUR.map((node) => (named(3).expected(node) ? { ...node, flags: ["master", "fail?"] } : node))),
+      /10\.0\.0\.3:6379 is fail\?/,
+    ],
+    [
+      "different configurations",
+      clusterOf(FOUR, (node) => (named(2).expected(node) ? { nodes: FOUR.slice(0, 3) } : {})),
+      /do not agree/,
+    ],
+    ["slots that nobody serves", clusterOf(FOUR.slice(0, 3)), /12288 of 16384 slots are served/],
+    [
+      "somebody who moves slots",
+      clusterOf(FOUR, () => ({ movers: ["10.0.0.9:1"] })),
+      /somebody moves slots right now: 10\.0\.0\.9:1/,
+    ],
+    [
+      "a half-way slot",
+      clusterOf(FOUR, (node) =>
+        named(1).expected(node) ? { open: [{ slot: 7, way: "to", teller: idOf(1), other: idOf(2) }] } : {},
+      ),
+      /slot 7 half-way moved/,
+    ],
+  ])("refuses with %s", (_, cluster, why) => {
+    expect(reasonsAgainstChange(cluster).join("; ")).toMatch(why);
+  });
+
+  it("brings a half-way slot to its end only where giver and taker name each other", () => {
+    const open = (...slots: { way: "to" | "from"; teller: string; other: string }[]): Cluster =>
+      clusterOf(FOUR, (node) => ({
+        open: slots.filter(({ teller }) => teller === node.id).map((one) => ({ slot: 7, ...one })),
+      }));
+    const [a, b, c] = [idOf(1), idOf(2), idOf(3)];
+    const to = (teller: string, other: string) => ({ way: "to" as const, teller, other });
+    const from = (teller: string, other: string) => ({ way: "from" as const, teller, other });
+    expect(reasonsAgainstMending(open(to(a, b), from(b, a)))).toEqual([]);
+    expect(reasonsAgainstMending(open(from(b, a)))).toEqual([]);
+    expect(reasonsAgainstMending(open(to(a, b)))).toEqual([]);
+    expect(reasonsAgainstMending(open(to(a, b), from(c, a)))).toHaveLength(1);
+    expect(reasonsAgainstMending(open(from(b, a), from(c, a)))).toHaveLength(1);
+    // Imported from a node that does not serve it.
+    expect(reasonsAgainstMending(open(from(b, c)))).toHaveLength(1);
+  });
+
+  it.each([
+    [[5461, 5462, 5461, 0], 4096],
+    [[4096, 4096, 4096, 4096], 0],
+    [[4100, 4095, 4095, 4094], 0],
+  ])("counts the slots that have yet to move of %j", (slots, left) => {
+    expect(Math.abs(slotsToMove(slots.map((count, at) => master(at + 1, [], count))) - left)).toBeLessThan(2);
+  });
+});
+
+describe("planning", () => {
+  it("adds: join, one slot, then all, with the way back by the node's own id", () => {
+    const plan = planAdd(clusterOf(), [newcomer()], CONNECTION);
+    expect(plan.steps.map(({ argv }) => argv.join(" "))).toEqual([
+      "redis-cli --cluster add-node 10.0.0.5:6379 10.0.0.1:6379",
+      `redis-cli --cluster reshard 10.0.0.1:6379 --cluster-from all --cluster-to ${idOf(5)} --cluster-slots 1 --cluster-yes`,
+      "redis-cli --cluster rebalance 10.0.0.1:6379 --cluster-use-empty-masters",
+    ]);
+    expect(plan.steps[1]?.undo).toMatchObject({
+      argv: ["redis-cli", "--cluster", "rebalance", "10.0.0.1:6379", "--cluster-weight", `${idOf(5)}=0`],
+    });
+    expect(plan.picture[1]).toContain("10.0.0.5:6379 3277 slots");
+  });
+
+  it.each<[string, View, RegExp]>([
+    ["holds keys", newcomer({ keys: 3 }), /not empty: 3 keys/],
+    ["is in a cluster of its own", newcomer({ nodes: FOUR }), /in a cluster of 4 nodes already/],
+    ["serves slots", newcomer({}, { slots: 2 }), /serves 2 slots/],
+    ["is a replica", newcomer({}, { flags: ["slave"] }), /is a replica/],
+    ["has no room", newcomer({ memory: { used: 900, limit: 1000, evicts: true } }), /no room.*it would evict keys/],
+    ["cannot count its keys", newcomer({ keys: Number.NaN }), /unknown number of keys/],
+  ])("refuses to add a node that %s", (_, view, why) => {
+    expect(() => planAdd(clusterOf(), [view], CONNECTION)).toThrow(
+      expect.objectContaining({ kind: "unsafe", message: expect.stringMatching(why) }),
+    );
+  });
+
+  it("removes: all slots away, then forget, by way of a node that stays", () => {
+    const plan = planRemove(clusterOf(), ["10.0.0.1:6379"], CONNECTION);
+    expect(plan.steps.map(({ argv }) => argv.join(" "))).toEqual([
+      `redis-cli --cluster rebalance 10.0.0.2:6379 --cluster-weight ${idOf(1)}=0`,
+      `redis-cli --cluster del-node 10.0.0.2:6379 ${idOf(1)}`,
+      "redis-cli -h 10.0.0.1 -p 6379 CLUSTER RESET",
+    ]);
+    expect(plan.steps[0]?.data.members).not.toContain("10.0.0.1:6379");
+  });
+
+  it("moves nothing for a replica, and says whose last one it is", () => {
+    const replica: Node = { ...master(5, [], 0), flags: ["slave"], masterId: idOf(2) };
+    const plan = planRemove(clusterOf([...FOUR, replica]), ["10.0.0.5:6379"], CONNECTION);
+    expect(plan.steps.map(({ kind }) => kind)).toEqual(["redis-del-node", "redis-reset"]);
+    expect(plan.warnings).toEqual(["10.0.0.2:6379 is left without a replica"]);
+  });
+
+  it("refuses to leave fewer than three masters, no room, or to take 10.0.0.1 for 10.0.0.10", () => {
+    const three = [master(1, ["0-5460"], 5461), master(2, ["5461-10922"], 5462), master(3, ["10923-16383"], 5461)];
+    const remove = (cluster: Cluster, address: string) => () => planRemove(cluster, [address], CONNECTION);
+    expect(remove(clusterOf(three), "10.0.0.1:6379")).toThrow(/2 masters would be left/);
+    const full = clusterOf(FOUR, () => ({ memory: { used: 900, limit: 1000, evicts: false } }));
+    expect(remove(full, "10.0.0.1:6379")).toThrow(/has no room/);
+    expect(remove(clusterOf(), "10.0.0.10:6379")).toThrow(expect.objectContaining({ kind: "usage" }));
+  });
+});

@@ -1,0 +1,124 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import {
+  applyEdits,
+  checkName,
+  controllersOf,
+  type Edit,
+  isConfigless,
+  linesWith,
+  parseConf,
+  sedWords,
+  settingOf,
+  withValue,
+} from "../../../../src/storage-ops/services/slurm/conf.ts";
+import { planAdd, planRemove } from "../../../../src/storage-ops/services/slurm/plan.ts";
+import { parseNodes } from "../../../../src/storage-ops/services/slurm/state.ts";
+
+const TEXT = `# NodeName=old
+SlurmctldHost=c1(10.0.0.1) # first
+slurmctldhost=c2
+SlurmctldParameters=idle_on_node_suspend,enable_configless
+NodeName=n[1-3] CPUs=4 State=UNKNOWN   # three
+  partitionname=debug  nodes=n[1-3] Default=YES # all
+`;
+const conf = parseConf("/etc/slurm/slurm.conf", TEXT);
+
+describe("slurm.conf", () => {
+  it("finds lines by key in any case, and none in comments", () => {
+    expect(linesWith(conf, "nodename").map(({ at }) => at)).toEqual([5]);
+    expect(controllersOf(conf).map(({ name, address }) => [name, address])).toEqual([
+      ["c1", "10.0.0.1"],
+      ["c2", "c2"],
+    ]);
+    expect([isConfigless(conf), settingOf(conf, "slurmctldport")]).toEqual([true, undefined]);
+  });
+
+  it("changes one value and leaves spaces, case and comment", () => {
+    const [line] = linesWith(conf, "partitionname");
+    expect(line && withValue(line, "nodes", "n[1-2]")).toBe("  partitionname=debug  nodes=n[1-2] Default=YES # all");
+  });
+
+  it.each(["NodeName=a \\\nCPUs=1\n", "NodeName=a", ""])("refuses what cannot be edited line by line: %j", (text) => {
+    expect(() => parseConf("f", text)).toThrow(expect.objectContaining({ kind: "unsupported" }));
+  });
+
+  it.each(["n[1-3]", "-n", "n 1", "a,b", "n;id", "", "ALL=1"])("refuses the name '%s'", (name) => {
+    expect(() => checkName(name, "--name")).toThrow(expect.objectContaining({ kind: "usage" }));
+  });
+
+  it("foresees to the byte what sed makes of the file", () => {
+    const edits: Edit[] = [
+      { at: 5, how: "after", text: "NodeName=n4 NodeAddr=10.0.0.4 Gres=gpu:a(S:0) State=UNKNOWN" },
+      { at: 6, how: "change", text: "  partitionname=debug  nodes=n[1-3],n4 Default=YES # all & more / $" },
+      { at: 1, how: "delete", text: "" },
+    ];
+    const directory = mkdtempSync(join(tmpdir(), "fencepost-slurm-"));
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+    const file = join(directory, "slurm.conf");
+    writeFileSync(file, TEXT);
+    expect(spawnSync("sed", ["--in-place=.old", "--follow-symlinks", ...sedWords(edits), file]).status).toBe(0);
+    expect(readFileSync(file, "utf8")).toBe(applyEdits(conf, edits));
+    expect(readFileSync(`${file}.old`, "utf8")).toBe(TEXT);
+    expect(() => sedWords([{ at: 1, how: "change", text: "a\\b" }])).toThrow(/backslash/);
+  });
+});
+
+describe("slurmctld's nodes", () => {
+  it("reads state, what is added to it, and the reason", () => {
+    const lines = [
+      "NodeName=n1 Arch=x86_64 NodeAddr=10.0.0.1 NodeHostName=h1 State=IDLE+DRAIN ThreadsPerCore=1 Reason=bad disk [root@2026-11-21T10:00:00]",
+      "NodeName=n2 NodeAddr=10.0.0.2 NodeHostName=h2 State=DOWN* ThreadsPerCore=1",
+    ];
+    expect(parseNodes(lines.join("\n"))).toEqual([
+      { name: "n1", address: "10.0.0.1", hostname: "h1", state: ["IDLE", "DRAIN"], reason: "bad disk" },
+      { name: "n2", address: "10.0.0.2", hostname: "h2", state: ["DOWN", "NOT_RESPONDING"], reason: "" },
+    ]);
+  });
+});
+
+describe("planning", () => {
+  const copies = [
+    { name: "c1", where: "", isController: true, isNode: false },
+    { name: "c2", where: "10.0.0.2", isController: true, isNode: false },
+    { name: "n1", where: "10.0.0.11", isController: false, isNode: true },
+  ];
+  const edits: Edit[] = [{ at: 5, how: "after", text: "NodeName=n4" }];
+  const change = { id: "x", conf, edits, copies };
+  const node = { name: "n4", where: "10.0.0.4", isController: false, isNode: true };
+
+  it("changes every copy, this one first, then restarts the primary, the backup, the nodes and the new one", () => {
+    const { steps } = planAdd(change, { ...node, isConfigless: false }, []);
+    expect(steps.map(({ id }) => id)).toEqual([
+      "conf-c1",
+      "conf-c2",
+      "conf-n1",
+      "copy-n4",
+      "slurmctld-c1",
+      "slurmctld-c2",
+      "slurmd-n1",
+      "online-n4",
+    ]);
+    expect(steps[0]?.argv).toEqual([
+      "sed",
+      "--in-place=.fencepost-x",
+      "--follow-symlinks",
+      "-e",
+      "5a\\NodeName=n4",
+      conf.file,
+    ]);
+    expect(steps[1]?.argv[0]).toBe("ssh");
+    expect(planAdd(change, { ...node, isConfigless: true }, []).steps.map(({ id }) => id)).not.toContain("copy-n4");
+  });
+
+  it("drains first, and stops slurmd only where the host answers", () => {
+    const ids = (answers: boolean) => planRemove(change, { ...node, answers }, []).steps.map(({ id }) => id);
+    expect(ids(true).slice(0, 3)).toEqual(["drain-n4", "stop-n4", "conf-c1"]);
+    expect(ids(false).slice(0, 2)).toEqual(["drain-n4", "conf-c1"]);
+    const edit = planRemove(change, { ...node, answers: true }, []).steps.find(({ id }) => id === "conf-c1");
+    expect(edit?.data.isDrained).toBe(true);
+  });
+});
