@@ -22,6 +22,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EXECUTABLE } from "./needs.ts";
+import { waitFor } from "./wait-for.ts";
 
 const SCRIPTS = join(import.meta.dirname, "pcmk");
 /** What systemd's default gives pacemaker.service, and so the agents (fixtures/gfs2-cluster/agent-calls). */
@@ -152,21 +153,6 @@ export async function startCluster({
         found.push(name);
     }
     return found.sort();
-  }
-
-  async function waitFor<T>(what: string, ask: () => Promise<T> | T, { timeoutMs = 60_000, everyMs = 100 } = {}) {
-    const until = Date.now() + timeoutMs;
-    for (let last: unknown; ; ) {
-      try {
-        const answer = await ask();
-        if (answer) return answer as Exclude<T, false | undefined | null | 0 | "">;
-        last = answer;
-      } catch (error) {
-        last = error;
-      }
-      if (Date.now() > until) throw new Error(`waited ${timeoutMs} ms in vain for: ${what} (last: ${String(last)})`);
-      await new Promise((resolve) => setTimeout(resolve, everyMs));
-    }
   }
 
   /** Everybody online, every resource where it belongs, nothing going on. */

@@ -31,7 +31,7 @@ bind-address             = 0.0.0.0
 `;
 
 export async function startGalera(members: number, others: number) {
-  const lab = await startGluster(members + others, INIT, ["systemctl", "show", "mariadb"]);
+  const lab = await startGluster(members + others, { init: INIT, isUp: ["systemctl", "show", "mariadb"] });
   try {
     const names = lab.names.slice(0, members);
     const sql = (node: string, words: string): Promise<string> =>

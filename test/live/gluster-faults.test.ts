@@ -7,7 +7,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Output } from "./cluster.ts";
 import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
-import { recordsOf, runAndKill, runUntil } from "./gluster-journal.ts";
+import { recordsOf, runAndKill, runUntil } from "./operation-journal.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
 const brick = (node: string, volume: string): string => `${addressOf(node)}:/data/glusterfs/${volume}`;
@@ -107,7 +107,7 @@ liveDescribe("GlusterFS faults", GLUSTER_NEEDS, () => {
         expect(exits(added)).toMatch(/^0 |^107 .*is not told of|in progress/s);
         return added.exitCode === 0;
       },
-      240_000,
+      { timeoutMs: 240_000 },
     );
     // They were in each other's way, and in ours.
     expect((await Promise.all(others)).join()).toMatch(/Another transaction is in progress|Locking failed/);
@@ -138,7 +138,7 @@ esac
     await lab.sh("node3", "truncate -s 0 /data/glusterfs/rep/f7");
     expect(exits(await fencepost("gluster health --volume rep"))).toMatch(/^0 /s);
     const { id, output } = await runUntil(
-      lab,
+      lab.operator("node1"),
       REMOVE("node3"),
       () => false,
       async () => undefined,
@@ -172,7 +172,7 @@ esac
     await waitForPeers("Connected");
     await createVolume("dist", ["node1", "node2", "node3"].map((node) => brick(node, "dist")).join(" "), 60, 70_000);
     const { id, output } = await runUntil(
-      lab,
+      lab.operator("node1"),
       REMOVE("node3"),
       (record) => record === "step remove-brick-start-dist started",
       () => killBrick("node2", "dist"),
@@ -188,7 +188,7 @@ esac
 
   it("removes a brick although glusterd of another node dies while the data moves, and commits only with all nodes there", async () => {
     const { id, met, output } = await runUntil(
-      lab,
+      lab.operator("node1"),
       REMOVE("node3"),
       (record) => record === "step remove-brick-start-dist done",
       () => signalGlusterd("node2", "KILL"),
@@ -211,7 +211,7 @@ esac
   it("reports a rebalance that a dead brick ended, and a resume rebalances again; of two operators at once one is refused", async () => {
     await emptyBrick("node3", "dist");
     const { id, output } = await runUntil(
-      lab,
+      lab.operator("node1"),
       ADD("node3", " --as distribute"),
       (record) => record === "step rebalance started",
       () => killBrick("node2", "dist"),
@@ -236,7 +236,7 @@ esac
     await waitForPeers("Connected");
     await createVolume("dr", `replica 2 ${lab.names.map((node) => brick(node, "dr")).join(" ")}`, 40, 10_000);
     const { id, met } = await runAndKill(
-      lab,
+      lab.operator("node1"),
       REMOVE("node3", "node4"),
       (record) => record === "step remove-brick-start-dr done",
     );
@@ -255,7 +255,7 @@ esac
     await lab.gluster("node1", "volume set dr cluster.self-heal-daemon on");
     await lab.gluster("node1", "volume heal dr");
     await lab.waitFor("the commit to be safe", async () => (await fencepost(`journal resume ${id}`)).exitCode === 0);
-    expect(recordsOf(lab, id)).toContain("step remove-brick-commit-dr done");
+    expect(recordsOf(lab.operator("node1"), id)).toContain("step remove-brick-commit-dr done");
     expect(await bricks("dr")).toEqual(["node1", "node2"].map((node) => brick(node, "dr")));
     await expectWhole("dr");
   });
@@ -271,7 +271,7 @@ esac
     // 40 files of 70,000 bytes do not go in here.
     await lab.sh("node4", "mount -t tmpfs -o size=2m tmpfs /data/glusterfs");
     const { output } = await runUntil(
-      lab,
+      lab.operator("node1"),
       ADD("node4"),
       (record) => record === "step add-brick done",
       async () => {

@@ -3,11 +3,10 @@
  * third. What is done on another node goes over ssh. The tests stand in the order of a cluster's life.
  * systemd does not run in these nodes: what setup says and does then is shown, what it does with systemd is not.
  */
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Output } from "./cluster.ts";
 import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
+import { idsOf, killAtEachRecord, runAndKill } from "./operation-journal.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
 const VOLUME = "shared_data";
@@ -47,20 +46,10 @@ ${nodes
   )
   .join("")}`;
 
-type Line = { record: string; step?: string; state?: string; process?: { pid: number } };
-const linesOf = (path: string): Line[] =>
-  existsSync(path)
-    ? readFileSync(path, "utf8")
-        .split("\n")
-        .filter((line) => line.endsWith("}"))
-        .map((line) => JSON.parse(line) as Line)
-    : [];
-
 liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
   let lab: GlusterLab;
   const words = (more = ""): string => `gluster setup --config ${CONFIG} ${more}`.trim();
   const setup = (node: string, more = ""): Promise<Output> => lab.fencepost(node, words(more));
-  const journalOf = (node: string): string => join(lab.lab, node, "disk/fencepost/journal");
   const expectDone = (result: Output): Output => {
     expect(`${result.exitCode} ${result.stderr}`).toMatch(/^0 /);
     return result;
@@ -160,94 +149,17 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
     await expectUntouched("node1");
   });
 
-  /** What this machine calls a process of a node: killing it from here is quicker than its next step. */
-  function hostPid(node: string, pid: number): number | undefined {
-    const namespaceOf = (one: string): string => readlinkSync(`/proc/${one}/ns/pid`);
-    const wanted = namespaceOf(readFileSync(join(lab.lab, node, "pid"), "utf8").trim());
-    const found = readdirSync("/proc").find((one) => {
-      try {
-        return (
-          /^\d+$/.test(one) &&
-          namespaceOf(one) === wanted &&
-          new RegExp(`^NSpid:.*\\t${pid}$`, "m").test(readFileSync(`/proc/${one}/status`, "utf8"))
-        );
-      } catch {
-        return false; // it ended meanwhile
-      }
-    });
-    return found === undefined ? undefined : Number(found);
-  }
-
-  /**
-   * Runs it, and kills it with SIGKILL after every record of its journal that is not like one it was killed after; goes on
-   * with its journal, but after the record `anew` runs it again from the start.
-   */
-  async function runAndKill(node: string, first: string, next: "resume" | "undo", anew?: string) {
-    const directory = journalOf(node);
-    const kills: string[] = [];
-    let known = journals(node);
-    let id = next === "undo" ? (first.split(" ").at(-1) ?? "") : "";
-    for (let command = first; kills.length < 60; command = id === "" ? first : `journal ${next} ${id}`) {
-      let ended: Output | undefined;
-      let pid: number | undefined;
-      const from = id === "" ? 0 : linesOf(join(directory, `${id}.jsonl`)).length;
-      const running = lab.fencepost(node, command).then((result) => {
-        ended = result;
-      });
-      while (ended === undefined) {
-        id ||= newJournal(directory, known) ?? "";
-        const lines = id === "" ? [] : linesOf(join(directory, `${id}.jsonl`));
-        const fresh = lines
-          .slice(from)
-          .map(({ record, step, state }) => [record, step, state].filter(Boolean).join(" "));
-        const last = lines.slice(from).findLast((line) => line.process)?.process?.pid;
-        pid ??= last === undefined ? undefined : hostPid(node, last);
-        const kill = fresh.find((one) => one !== "run" && !kills.includes(one));
-        if (kill !== undefined && pid !== undefined) {
-          process.kill(pid, "SIGKILL");
-          kills.push(kill);
-          break;
-        }
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-      await running;
-      // Killed after its last record it is over, and there is nothing to go on with.
-      if (ended?.exitCode === 0 || /it is (done|undone): nothing to/.test(ended?.stderr ?? "")) return { id, kills };
-      if (kills.at(-1) === anew) {
-        known = journals(node);
-        id = "";
-      }
-      if (ended?.exitCode !== null && ended?.exitCode !== 137) throw new Error(`${command}: ${ended?.stderr}`);
-    }
-    throw new Error(`killed too often: ${kills.join(", ")}`);
-  }
-  /** A machine that stalls lets a quick step end before the kill comes: then it is one record later. */
+  /** A step that was killed before its end may be found done. */
   const expectKilled = (kills: readonly string[], steps: readonly string[]): void => {
-    for (const step of steps)
-      expect(kills.filter((one) => [`step ${step} started`, `step ${step} done`].includes(one))).not.toEqual([]);
+    for (const step of steps) {
+      expect(kills).toContain(`step ${step} started`);
+      expect([`step ${step} done`, `step ${step} already`].filter((one) => kills.includes(one))).not.toEqual([]);
+    }
   };
-  const journals = (node: string): Set<string> =>
-    new Set(existsSync(journalOf(node)) ? readdirSync(journalOf(node)) : []);
-  const newJournal = (directory: string, known: ReadonlySet<string>): string | undefined =>
-    (existsSync(directory) ? readdirSync(directory) : [])
-      .find((name) => name.endsWith(".jsonl") && !name.startsWith(".") && !known.has(name))
-      ?.replace(".jsonl", "");
-  /** Starts a setup and kills it once its journal has that record. */
-  async function killAfter(node: string, more: string, step: string, state: string): Promise<string> {
-    const known = journals(node);
-    const running = setup(node, more);
-    const id = await lab.waitFor(
-      `${step} ${state}`,
-      async () => {
-        const found = newJournal(journalOf(node), known);
-        const lines = found ? linesOf(join(journalOf(node), `${found}.jsonl`)) : [];
-        return lines.some((line) => line.step === step && line.state === state) ? found : undefined;
-      },
-      LOOP_MS,
-    );
-    const pid = linesOf(join(journalOf(node), `${id}.jsonl`))[0]?.process?.pid;
-    await lab.on(node, ["kill", "-9", String(pid)]);
-    await running;
+  /** Kills a setup once its journal has that record. */
+  async function killAfter(node: string, record: string): Promise<string> {
+    const { id, met } = await runAndKill(lab.operator(node), words(), (one) => one === record);
+    expect(met?.record).toBe(record);
     return id;
   }
 
@@ -268,8 +180,7 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
       const inOrder =
         results[0]?.exitCode === 0 && /Bootstrap mode/.test(results[0].stdout) ? nodes.toReversed() : nodes;
       for (const node of inOrder) {
-        for (const name of [...journals(node)].filter((one) => one.endsWith(".jsonl")))
-          expectDone(await lab.fencepost(node, `journal undo ${name.replace(".jsonl", "")}`));
+        for (const id of idsOf(lab.operator(node))) expectDone(await lab.fencepost(node, `journal undo ${id}`));
         await lab.sh(node, `[ ! -e ${PATH} ] && [ ! -e ${MOUNT} ] && ! grep -q ${MOUNT} /etc/fstab /proc/mounts`);
       }
       for (const node of nodes) {
@@ -287,7 +198,7 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
       // Alone in its file, so that the twenty restarts need not lock the others by ssh.
       await lab.on("node1", ["tee", "/root/other.yaml"], { input: configFor(["node1"]) });
       const alone = "gluster setup --config /root/other.yaml";
-      const { kills } = await runAndKill("node1", alone, "resume");
+      const { kills } = await killAtEachRecord(lab.operator("node1"), alone);
       expectKilled(kills, ["service", "brick-directory", "volume-create", "volume-start", "mount-entry", "mount"]);
       expect(await bricks()).toEqual([brickOf("node1")]);
       await expectMounted("node1");
@@ -332,10 +243,10 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
   it(
     "takes back the joining of a node although that is killed after every record too: no brick and no peer is left",
     async () => {
-      const id = await killAfter("node2", "", "mount", "done");
+      const id = await killAfter("node2", "step mount done");
       expect(await bricks()).toHaveLength(2);
       await lab.waitFor("the heal", async () => (await lab.fencepost("node1", "gluster health")).exitCode === 0);
-      const { kills } = await runAndKill("node2", `journal undo ${id}`, "undo");
+      const { kills } = await killAtEachRecord(lab.operator("node2"), `journal undo ${id}`, "undo");
       expect(kills).toEqual(
         expect.arrayContaining(["step mount undoing", "step add-brick undoing", "step add-brick undone"]),
       );
@@ -354,7 +265,7 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
     "joins a second node once although it is killed after every record of its journal",
     async () => {
       // Once it is not gone on with, but run again from the start.
-      const { kills } = await runAndKill("node2", words("--join"), "resume", "step add-brick done");
+      const { kills } = await killAtEachRecord(lab.operator("node2"), words("--join"), "resume", "step add-brick done");
       expectKilled(kills, [
         "brick-directory",
         `peer-probe-${addressOf("node2")}`,
@@ -382,7 +293,7 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
     async () => {
       for (const node of ["node1", "node2"]) await lab.sh(node, `find ${MOUNT} -type f | xargs md5sum >/root/sums`);
       // A peer without a brick is what a kill leaves here; it is not gone on with, but run again.
-      await killAfter("node3", "", `peer-probe-${addressOf("node3")}`, "done");
+      await killAfter("node3", `step peer-probe-${addressOf("node3")} done`);
       const joining = setup("node3");
       let isOver = false;
       const done = joining.finally(() => {

@@ -2,11 +2,10 @@
  * node add, node remove and the journal on real glusterd nodes, from a one-brick volume on. The remote steps go over ssh.
  * The tests stand in the order of a cluster's life: each leaves a volume that the next one takes on.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Output } from "./cluster.ts";
 import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
+import { begin } from "./operation-journal.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
 const VOLUME = "shared_data";
@@ -161,15 +160,6 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
     expect(await pool()).toEqual([addressOf("node3"), "localhost"]);
   });
 
-  type Line = { record: string; step?: string; state?: string; process?: { pid: number } };
-  const linesOf = (path: string): Line[] =>
-    existsSync(path)
-      ? readFileSync(path, "utf8")
-          .split("\n")
-          .filter((line) => line.endsWith("}"))
-          .map((line) => JSON.parse(line) as Line)
-      : [];
-
   it("refuses a second operator on another node, says who is at work, and takes the lock of one that was killed", async () => {
     await emptyBrick("node2");
     await emptyBrick("node4");
@@ -199,17 +189,10 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
   });
 
   it("stops between two steps at Ctrl-C and says how to go on", async () => {
-    const running = lab.fencepost("node1", words("remove", "node2"));
-    const directory = join(lab.lab, "node1/disk/fencepost/journal");
-    const name = await lab.waitFor("the first step", async () =>
-      readdirSync(directory)
-        .filter((one) => /node-remove.*\.jsonl$/.test(one))
-        .find((one) => linesOf(join(directory, one)).at(-1)?.state === "started"),
-    );
-    const pid = linesOf(join(directory, name)).find((line) => line.process)?.process?.pid;
-    await lab.on("node1", ["kill", "-INT", String(pid)]);
-    const { exitCode, stderr } = await running;
-    const id = name.replace(".jsonl", "");
+    const isFirst = (record: string): boolean => record.endsWith("started");
+    const { id, pid, ended } = await begin(lab.operator("node1"), words("remove", "node2"), isFirst);
+    await lab.operator("node1").signal("INT", pid);
+    const { exitCode, stderr } = await ended;
     expect([exitCode, stderr]).toEqual([
       10,
       expect.stringContaining(`stopped by the operator\ntry: fencepost journal resume ${id}`),

@@ -13,6 +13,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { firstOutput, NODE_PATH, type OnOptions, type Output, run } from "./cluster.ts";
 import { EXECUTABLE } from "./needs.ts";
+import type { Operator } from "./operation-journal.ts";
+import { waitFor } from "./wait-for.ts";
 
 const SUPERVISE = join(import.meta.dirname, "pcmk/supervise.sh");
 const NODE_START = join(import.meta.dirname, "pcmk/node-start.sh");
@@ -21,8 +23,13 @@ const NODE_INIT = join(import.meta.dirname, "gluster/node-init.sh");
 export type GlusterLab = Awaited<ReturnType<typeof startGluster>>;
 export const addressOf = (node: string): string => `10.77.0.${node.replace("node", "")}`;
 
-/** Other daemons' nodes are made in the same way: by an init of their own, and with another word for "it is up". */
-export async function startGluster(count: number, init = NODE_INIT, isUp = ["gluster", "pool", "list"]) {
+/** Other daemons' nodes are made in the same way: by an init of their own, from what `prepare` puts into the lab's directory. */
+export type NodeOptions = { init?: string; isUp?: readonly string[]; prepare?: (lab: string) => void };
+
+export async function startGluster(
+  count: number,
+  { init = NODE_INIT, isUp = ["gluster", "pool", "list"], prepare }: NodeOptions = {},
+) {
   // Several files run at a time, in threads of one process.
   const id = `g${randomBytes(4).toString("hex")}`;
   const lab = join(tmpdir(), `fencepost-lab-${id}`);
@@ -30,6 +37,7 @@ export async function startGluster(count: number, init = NODE_INIT, isUp = ["glu
   for (const path of ["layer", "ssh", ...names]) mkdirSync(join(lab, path), { recursive: true, mode: 0o700 });
   copyFileSync(EXECUTABLE, join(lab, "executable"));
   makeKeys(join(lab, "ssh"), names);
+  prepare?.(lab);
 
   const supervisor = spawn(SUPERVISE, [lab, id, String(count)], { detached: true, stdio: ["pipe", "pipe", "inherit"] });
   const gone = new Promise<void>((resolve) => supervisor.once("exit", () => resolve()));
@@ -44,25 +52,8 @@ export async function startGluster(count: number, init = NODE_INIT, isUp = ["glu
   /** Runs a command on a node, as root. */
   function on(node: string, argv: readonly string[], { timeoutMs = 60_000, env = {}, input }: OnOptions = {}) {
     const words = Object.entries({ PATH: NODE_PATH, HOME: "/root", ...env }).map(([key, value]) => `${key}=${value}`);
-    return run(
-      [
-        "nsenter",
-        "-t",
-        pids.get(node) ?? node,
-        "-m",
-        "-u",
-        "-i",
-        "-n",
-        "-p",
-        "env",
-        "-i",
-        "-C",
-        "/",
-        ...words,
-        ...argv,
-      ],
-      { timeoutMs, ...(input === undefined ? {} : { input }) },
-    );
+    const enter = ["nsenter", "-t", pids.get(node) ?? node, "-m", "-u", "-i", "-n", "-p", "env", "-i", "-C", "/"];
+    return run([...enter, ...words, ...argv], { timeoutMs, ...(input === undefined ? {} : { input }) });
   }
   /** The same, when anything but exit 0 is a failure of the bench. */
   async function must(node: string, argv: readonly string[], options: OnOptions = {}): Promise<string> {
@@ -84,22 +75,13 @@ export async function startGluster(count: number, init = NODE_INIT, isUp = ["glu
     }
   }
   const fencepost = (node: string, words: string, options: OnOptions = {}): Promise<Output> =>
-    on(node, ["fencepost", ...words.split(" ")], { timeoutMs: 150_000, ...options });
+    on(node, ["fencepost", ...words.split(" ")], { timeoutMs: 170_000, ...options });
+  const operator = (node: string): Operator => ({
+    directory: join(lab, node, "disk/fencepost/journal"),
+    start: (words, under) => on(node, [...under, "fencepost", ...words.split(" ")], { timeoutMs: 240_000 }),
+    signal: (name, pid) => on(node, ["kill", `-${name}`, String(pid)]),
+  });
 
-  async function waitFor<T>(what: string, ask: () => Promise<T>, timeoutMs = 60_000) {
-    for (const until = Date.now() + timeoutMs; ; ) {
-      let last: unknown;
-      try {
-        const answer = await ask();
-        if (answer) return answer as Exclude<T, false | undefined | null | 0 | "">;
-        last = answer;
-      } catch (error) {
-        last = error;
-      }
-      if (Date.now() > until) throw new Error(`waited ${timeoutMs} ms in vain for: ${what} (last: ${String(last)})`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
   const stop = async (): Promise<void> => {
     supervisor.stdin.end();
     await gone;
@@ -107,7 +89,7 @@ export async function startGluster(count: number, init = NODE_INIT, isUp = ["glu
   for (const name of names) {
     await waitFor(`${isUp[0]} on ${name}`, async () => (await on(name, isUp)).exitCode === 0);
   }
-  return { lab, names, on, must, sh, gluster, fencepost, waitFor, stop };
+  return { lab, names, on, must, sh, gluster, fencepost, operator, waitFor, stop };
 }
 
 /** One host key for all nodes, one user key that they all accept. */

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Output } from "./cluster.ts";
+import { begin, idsOf } from "./operation-journal.ts";
 import { keyOf, PASSWORD, type RedisLab, startRedis } from "./redis.ts";
 import { liveDescribe } from "./requirements.ts";
 
@@ -18,7 +19,7 @@ const [A, B, C, D, REPLICA, TEN] = ["1", "2", "3", "4", "5", "10"].map((host) =>
   string,
 ];
 const KEYS = Array.from({ length: 10_000 }, (_, index) => index);
-const NEEDS = ["root", "namespaces", "nsenter", "ip", "redis-server", "redis-cli", "executable"] as const;
+const NEEDS = ["root", "namespaces", "nsenter", "ip", "strace", "redis-server", "redis-cli", "executable"] as const;
 
 liveDescribe("Redis nodes", NEEDS, () => {
   let lab: RedisLab;
@@ -69,21 +70,11 @@ liveDescribe("Redis nodes", NEEDS, () => {
     expect(values.length).toBe(keys.length);
     expect(values.filter((value, at) => value !== String(keys[at]))).toEqual([]);
   }
-  const lastJournal = () => lab.journals().at(-1) ?? { id: "", text: "", lines: [] };
-  /** The process that works on the newest operation. */
-  const worker = (): number => lastJournal().lines.findLast((line) => line.process)?.process?.pid ?? 0;
   const redisCliOf = async (pid: number): Promise<string> =>
     (await lab.on(["pgrep", "-P", String(pid), "-f", "rebalance"])).stdout.trim();
   const signal = (name: string, ...pids: (string | number)[]) => lab.on(["kill", `-${name}`, ...pids.map(String)]);
-  /** Runs it until it is at that step. */
-  async function beginUntil(command: string, step: string) {
-    const known = lab.journals().length;
-    const ended = lab.fencepost(command);
-    await lab.waitFor(`${step} to be started`, async () =>
-      lab.journals()[known]?.lines.some((line) => line.step === step && line.state === "started"),
-    );
-    return { ended, pid: worker(), id: lastJournal().id };
-  }
+  const beginUntil = (command: string, step: string) =>
+    begin(lab.operator, command, (record) => record === `step ${step} started`);
 
   beforeAll(async () => {
     lab = await startRedis([A, B, C, D, REPLICA]);
@@ -129,7 +120,8 @@ liveDescribe("Redis nodes", NEEDS, () => {
     await expectAll("add", acknowledged);
     const log = readFileSync(join(lab.lab, "log/cluster_node_add.log"), "utf8");
     expect(log).toMatch(/\[SUCCESS\] ✓ Cluster rebalanced/);
-    expect(`${stdout}${stderr}${log}${lastJournal().text}`).not.toContain(PASSWORD);
+    const journal = readFileSync(join(lab.operator.directory, `${idsOf(lab.operator).at(-1)}.jsonl`), "utf8");
+    expect(`${stdout}${stderr}${log}${journal}`).not.toContain(PASSWORD);
   });
 
   it("removes it again although it is killed in the middle of a slot, while a client writes", async () => {
@@ -183,17 +175,14 @@ liveDescribe("Redis nodes", NEEDS, () => {
   it("refuses a second operator elsewhere, goes on after a kill, and takes back what was half done", async () => {
     const { ended, pid, id } = await beginUntil(words("add", D), `add-node-${D}:6379`);
     await signal("STOP", pid);
-    const second = await lab.waitFor("the cluster to be quiet", async () => {
-      const result = await lab.fencepostElsewhere(words("remove", REPLICA));
-      return /no lock on/.test(result.stderr) ? result : undefined;
-    });
+    const second = await lab.fencepostElsewhere(words("remove", REPLICA));
     expectRefused(second, /no lock on \S+: another operation is at work: .*"host":"operator1".*"since":"20/);
     await signal("KILL", pid);
     await ended;
-    const resuming = lab.fencepost(`journal resume ${id}`);
+    const resuming = await begin(lab.operator, `journal resume ${id}`, (record) => record === "run");
     await lab.waitFor("some slots to be moved", async () => ((await slots())[D] ?? 0) > 20, { everyMs: 5 });
-    await signal("KILL", worker());
-    await resuming;
+    await signal("KILL", resuming.pid);
+    await resuming.ended;
     expectDone(await lab.fencepost(`journal undo ${id}`));
     await expectWhole(A, B, C);
     expect(await members(D)).toHaveLength(1);

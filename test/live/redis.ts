@@ -5,17 +5,18 @@
  * Cleans: the first process of the pid namespace ends when its standard input closes, and everything with it.
  */
 import { spawn } from "node:child_process";
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { firstOutput, NODE_PATH, type OnOptions, type Output, run } from "./cluster.ts";
 import { EXECUTABLE } from "./needs.ts";
+import type { Operator } from "./operation-journal.ts";
+import { waitFor } from "./wait-for.ts";
 
 export const PASSWORD = "geheim-7f3a";
 /** Four neighbours share a slot: a client that follows redirections is then not mostly connecting anew. */
 export const keyOf = (prefix: string, key: number): string => `${prefix}{${key >> 2}}${key & 3}`;
 export type RedisLab = Awaited<ReturnType<typeof startRedis>>;
-export type JournalLine = { record: string; step?: string; state?: string; process?: { pid: number } };
 
 export async function startRedis(addresses: readonly string[]) {
   const lab = mkdtempSync(join(tmpdir(), "fencepost-redis-"));
@@ -55,38 +56,17 @@ export async function startRedis(addresses: readonly string[]) {
   const fencepost = (command: string, options: OnOptions = {}): Promise<Output> =>
     // nsenter stops when its child does, so it is given another one.
     on(["setsid", "-f", "-w", executable, ...command.split(" ")], { timeoutMs: 120_000, ...options });
+  const operator: Operator = {
+    directory: join(lab, "state/journal"),
+    start: (command, under) => on([...under, executable, ...command.split(" ")], { timeoutMs: 240_000 }),
+    signal: (name, pid) => on(["kill", `-${name}`, String(pid)]),
+  };
   /** From another machine, as far as it can tell: its own host name, journal and /run. */
   const fencepostElsewhere = (command: string): Promise<Output> =>
     on([
       ...["unshare", "--mount", "--uts", "bash", "-c"],
       `hostname operator2; mount -t tmpfs tmpfs /var/lib/fencepost; mount -t tmpfs tmpfs /run; exec ${executable} ${command}`,
     ]);
-
-  async function waitFor<T>(what: string, ask: () => Promise<T>, { timeoutMs = 60_000, everyMs = 100 } = {}) {
-    for (const until = Date.now() + timeoutMs; ; ) {
-      let last: unknown;
-      try {
-        const answer = await ask();
-        if (answer) return answer as Exclude<T, false | undefined | null | 0 | "">;
-        last = answer;
-      } catch (error) {
-        last = error;
-      }
-      if (Date.now() > until) throw new Error(`waited ${timeoutMs} ms in vain for: ${what} (last: ${String(last)})`);
-      await new Promise((resolve) => setTimeout(resolve, everyMs));
-    }
-  }
-
-  /** What is in the journals, newest operation last. */
-  const journals = (): { id: string; text: string; lines: JournalLine[] }[] =>
-    readdirSync(join(lab, "state/journal"))
-      .filter((name) => name.endsWith(".jsonl"))
-      .sort()
-      .map((name) => {
-        const text = readFileSync(join(lab, "state/journal", name), "utf8");
-        const lines = text.split("\n").filter((line) => line.endsWith("}"));
-        return { id: name.replace(".jsonl", ""), text, lines: lines.map((line) => JSON.parse(line) as JournalLine) };
-      });
 
   /** Writes key after key, each once the one before was acknowledged, until stop(): the acknowledged numbers. */
   function startWriting(address: string, prefix: string) {
@@ -142,7 +122,7 @@ export async function startRedis(addresses: readonly string[]) {
     fencepost,
     fencepostElsewhere,
     waitFor,
-    journals,
+    operator,
     startWriting,
     stop,
   };

@@ -2,16 +2,16 @@
  * node add and node remove on a real slurmctld with slurmds and munge: a node comes, a job runs on it, it is drained and goes.
  * The tests stand in the order of a cluster's life. The remote steps go over ssh.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Output } from "./cluster.ts";
+import { addressOf } from "./gluster.ts";
+import { begin } from "./operation-journal.ts";
 import { liveDescribe } from "./requirements.ts";
-import { addressOf, CONF, type SlurmLab, startSlurm } from "./slurm.ts";
+import { CONF, type SlurmLab, startSlurm } from "./slurm.ts";
 
 const NEEDS = [
   ...["root", "namespaces", "overlayfs", "nsenter", "ip", "sshd", "ssh"],
-  ...["slurmctld", "slurmd", "scontrol", "munged", "executable"],
+  ...["slurmctld", "slurmd", "scontrol", "munged", "strace", "executable"],
 ] as Parameters<typeof liveDescribe>[1];
 const FILE = "/etc/slurm/slurm.conf";
 
@@ -77,26 +77,19 @@ liveDescribe("Slurm nodes", NEEDS, () => {
     ).trim();
     const jobState = () => lab.must("node1", ["squeue", "--noheader", "--jobs", job, "--format", "%T"]);
     await lab.waitFor("the job", async () => (await jobState()).trim() === "RUNNING");
-    const removing = lab.fencepost(remove);
+    const { id, pid, ended } = await begin(lab.operator("node1"), remove, (record) => record.endsWith("started"));
     const told = () => lab.must("node1", ["cat", "/var/log/cluster_node_remove.log"]);
     await lab.waitFor("it to tell what it waits for", async () =>
       (await told()).includes(`1 jobs still on it: ${job}`),
     );
     expect(await stateOf("node3")).toBe("draining");
-    const name =
-      (await lab.must("node1", ["ls", "/var/lib/fencepost/journal"]))
-        .split("\n")
-        .find((one) => one.includes("node-remove")) ?? "";
-    const journal = () => readFileSync(join(lab.lab, "node1/disk/fencepost/journal", name), "utf8");
-    const pid = /"pid":(\d+)/.exec(journal())?.[1] ?? "";
-    await lab.must("node1", ["kill", "-9", pid]);
-    await removing;
-    const resuming = lab.fencepost(`journal resume ${name.replace(".jsonl", "")}`);
-    await lab.waitFor("the resumed process", async () => journal().includes('"record":"run"'));
+    await lab.operator("node1").signal("KILL", pid);
+    await ended;
+    const resumed = await begin(lab.operator("node1"), `journal resume ${id}`, (record) => record === "run");
     expect((await jobState()).trim()).toBe("RUNNING");
     expect(await conf("node1")).not.toBe(CONF);
     await lab.must("node1", ["scancel", job]);
-    const { stdout } = expectDone(await resuming);
+    const { stdout } = expectDone(await resumed.ended);
     expect(stdout).toContain("✓ Node node3 drained\n");
     expect(stdout).toContain("✓ Node node3 removed from Slurm\n");
     for (const node of ["node1", "node2"]) expect(await conf(node)).toBe(CONF);

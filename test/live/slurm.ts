@@ -4,17 +4,13 @@
  * Real:   slurmctld, slurmd, munge, srun, ssh with keys made for this lab. Not real: systemd (slurm/systemctl.sh).
  * Cleans: pcmk/supervise.sh, which makes the network, ends everything when its standard input closes.
  */
-import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { firstOutput, NODE_PATH, type OnOptions, type Output, run } from "./cluster.ts";
-import { EXECUTABLE } from "./needs.ts";
+import type { Output } from "./cluster.ts";
+import { addressOf, startGluster } from "./gluster.ts";
 
-const SCRIPTS = join(import.meta.dirname, "pcmk");
 const NAMES = ["node1", "node2", "node3"] as const;
-export const addressOf = (node: string): string => `10.77.0.${node.replace("node", "")}`;
 
 /** With comments, an odd order and odd spaces: they have to stay. */
 export const CONF = `# our cluster
@@ -46,74 +42,20 @@ PartitionName=debug Nodes=node2 Default=YES MaxTime=INFINITE State=UP # everybod
 export type SlurmLab = Awaited<ReturnType<typeof startSlurm>>;
 
 export async function startSlurm() {
-  const id = `s${process.pid.toString(36)}`;
-  const lab = join(tmpdir(), `fencepost-lab-${id}`);
-  for (const path of ["layer", "ssh", "state", ...NAMES]) mkdirSync(join(lab, path), { recursive: true, mode: 0o755 });
-  copyFileSync(EXECUTABLE, join(lab, "executable"));
-  makeKeys(join(lab, "ssh"));
-  writeFileSync(join(lab, "munge.key"), randomBytes(1024));
-  writeFileSync(join(lab, "slurm.conf"), CONF);
-  writeFileSync(
-    join(lab, "hosts"),
-    `127.0.0.1 localhost\n${NAMES.map((name) => `${addressOf(name)} ${name}\n`).join("")}`,
-  );
-  const supervisor = spawn(join(SCRIPTS, "supervise.sh"), [lab, id, String(NAMES.length)], {
-    detached: true,
-    stdio: ["pipe", "pipe", "inherit"],
+  const lab = await startGluster(NAMES.length, {
+    init: join(import.meta.dirname, "slurm/node-init.sh"),
+    isUp: ["true"],
+    prepare: (directory) => {
+      // Munge and Slurm trust no path that others than its owner may not even enter.
+      for (const path of ["", ...NAMES]) chmodSync(join(directory, path), 0o755);
+      mkdirSync(join(directory, "state"), { mode: 0o755 });
+      writeFileSync(join(directory, "munge.key"), randomBytes(1024));
+      writeFileSync(join(directory, "slurm.conf"), CONF);
+      writeFileSync(
+        join(directory, "hosts"),
+        `127.0.0.1 localhost\n${NAMES.map((name) => `${addressOf(name)} ${name}\n`).join("")}`,
+      );
+    },
   });
-  const gone = new Promise<void>((resolve) => supervisor.once("exit", () => resolve()));
-  await firstOutput(supervisor, "supervise.sh");
-  const pids = new Map<string, string>();
-  for (const [index, name] of NAMES.entries()) {
-    const init = join(import.meta.dirname, "slurm/node-init.sh");
-    const result = await run([join(SCRIPTS, "node-start.sh"), lab, id, String(index + 1), init], { timeoutMs: 30_000 });
-    if (result.exitCode !== 0) throw new Error(`${name}: ${result.stderr}`);
-    pids.set(name, result.stdout.trim());
-  }
-  function on(
-    node: string,
-    argv: readonly string[],
-    { timeoutMs = 60_000, env = {}, input }: OnOptions = {},
-  ): Promise<Output> {
-    const words = Object.entries({ PATH: NODE_PATH, HOME: "/root", ...env }).map(([key, value]) => `${key}=${value}`);
-    const enter = ["nsenter", "-t", pids.get(node) ?? node, "-m", "-u", "-i", "-n", "-p", "env", "-i", "-C", "/"];
-    return run([...enter, ...words, ...argv], { timeoutMs, ...(input === undefined ? {} : { input }) });
-  }
-  async function must(node: string, argv: readonly string[], options: OnOptions = {}): Promise<string> {
-    const result = await on(node, argv, options);
-    if (result.exitCode === 0) return result.stdout;
-    throw new Error(`${node}: ${argv.join(" ")}: exit ${result.exitCode}: ${result.stderr}${result.stdout}`);
-  }
-  const fencepost = (words: string): Promise<Output> =>
-    on("node1", ["fencepost", ...words.split(" ")], { timeoutMs: 170_000 });
-  async function waitFor<T>(what: string, ask: () => Promise<T>, timeoutMs = 90_000) {
-    for (const until = Date.now() + timeoutMs; ; ) {
-      let last: unknown;
-      try {
-        const answer = await ask();
-        if (answer) return answer as Exclude<T, false | undefined | null | 0 | "">;
-        last = answer;
-      } catch (error) {
-        last = error;
-      }
-      if (Date.now() > until) throw new Error(`waited ${timeoutMs} ms in vain for: ${what} (last: ${String(last)})`);
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-  }
-  const stop = async (): Promise<void> => {
-    supervisor.stdin.end();
-    await gone;
-  };
-  return { lab, on, must, fencepost, waitFor, stop };
-}
-
-/** One host key for all nodes, one user key that they all accept. */
-function makeKeys(directory: string): void {
-  for (const name of ["host_key", "id_ed25519"]) {
-    const made = spawnSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(directory, name)]);
-    if (made.status !== 0) throw new Error(`ssh-keygen: ${made.stderr}`);
-  }
-  copyFileSync(join(directory, "id_ed25519.pub"), join(directory, "authorized_keys"));
-  const hostKey = readFileSync(join(directory, "host_key.pub"), "utf8");
-  writeFileSync(join(directory, "known_hosts"), NAMES.map((name) => `${addressOf(name)} ${hostKey}`).join(""));
+  return { ...lab, fencepost: (words: string): Promise<Output> => lab.fencepost("node1", words) };
 }
