@@ -32,7 +32,7 @@ export type EndState = "done" | "failed" | "unknown" | "stopped" | "undone";
 
 type Line =
   | { record: "plan"; version: 1; id: string; at: string; host: string; process: ProcessIdentity; plan: Plan }
-  | { record: "run"; at: string; host: string; process: ProcessIdentity }
+  | { record: "run"; at: string; host: string; process: ProcessIdentity; verb: "resume" | "undo" }
   | { record: "step"; at: string; step: string; state: StepState; detail: string }
   | { record: "end"; at: string; state: EndState };
 
@@ -44,6 +44,8 @@ export type JournalEntry = {
   /** The process that works on it or last did. */
   process: ProcessIdentity;
   steps: ReadonlyMap<string, { state: StepState; at: Date; detail: string }>;
+  /** How often taking it back was begun since it last went on. */
+  undoAttempts: number;
   /** `running` while its process lives, `interrupted` when that died in the middle. */
   state: EndState | "running" | "interrupted";
 };
@@ -97,10 +99,11 @@ export async function createJournal(
   return open(host, id, directory, new Map());
 }
 
-/** The journal of an operation that is gone on with, by this process. */
+/** The journal of an operation that is gone on with, or taken back, by this process. */
 export async function continueJournal(
   host: Host,
   entry: JournalEntry,
+  verb: "resume" | "undo",
   directory = JOURNAL_DIRECTORY,
 ): Promise<Journal> {
   const states = new Map([...entry.steps].map(([step, { state }]) => [step, state]));
@@ -110,6 +113,7 @@ export async function continueJournal(
     at: host.now().toISOString(),
     host: host.hostname(),
     process: identityOf(host, process.pid),
+    verb,
   });
   return journal;
 }
@@ -174,6 +178,7 @@ export async function readJournal(host: Host, id: string, directory = JOURNAL_DI
     startedAt: new Date(first.at),
     host: first.host,
     process: first.process,
+    undoAttempts: 0,
     steps: new Map<string, { state: StepState; at: Date; detail: string }>(),
   };
   let ended: EndState | undefined;
@@ -181,6 +186,7 @@ export async function readJournal(host: Host, id: string, directory = JOURNAL_DI
     if (line.record === "run") {
       ended = undefined;
       entry.process = line.process;
+      entry.undoAttempts = line.verb === "undo" ? entry.undoAttempts + 1 : 0;
     } else if (line.record === "step") {
       entry.steps.set(line.step, { state: line.state, at: new Date(line.at), detail: line.detail });
     } else if (line.record === "end") ended = line.state;

@@ -2,13 +2,13 @@
  * `fencepost journal list|show|resume|undo`: operations that were begun, and what becomes of those that did not end.
  * Errors: OpsError usage, privilege; those of the steps that are gone on with.
  */
-import { OpsError } from "../core/errors.ts";
+import { EXIT_CODES, OpsError } from "../core/errors.ts";
 import { readJournal, readJournals } from "../core/journal.ts";
 import type { ProgramContext } from "../core/program.ts";
 import { escapeControl } from "../core/text.ts";
 import { createParser } from "../core/words.ts";
-import { entryRecord, isOpen, renderEntries, renderEntry, renderPlan, reportRecord } from "./render.ts";
-import { requireRoot, resumeEntry, undoEntry } from "./run-plan.ts";
+import { entryRecord, isHalfUndone, isOpen, renderEntries, renderEntry, renderPlan, reportRecord } from "./render.ts";
+import { requireRoot, resumeEntry, type Told, undoEntry } from "./run-plan.ts";
 
 const VERBS = {
   list: "operations, oldest first",
@@ -38,7 +38,7 @@ export async function runJournal(context: ProgramContext, words: readonly string
   const takesId = verb !== "list";
   const name = `${called} ${verb}`;
   const parser = createParser(context, name)
-    .usage(`Usage: $0${takesId ? " ID" : ""} [options]\n\n${VERBS[verb]}.`)
+    .usage(`Usage: $0${verb === "undo" ? " ID | --failed" : takesId ? " ID" : ""} [options]\n\n${VERBS[verb]}.`)
     .option("json", { describe: "one JSON object", type: "boolean" })
     .strictOptions();
   if (verb === "resume" || verb === "undo")
@@ -46,6 +46,14 @@ export async function runJournal(context: ProgramContext, words: readonly string
       describe: "show the plan and what became of its steps; change nothing",
       type: "boolean",
     });
+  if (verb === "undo")
+    parser
+      .option("failed", {
+        describe: "again everything whose undo was begun and did not come to its end, the newest first",
+        type: "boolean",
+      })
+      .conflicts("failed", "dry-run")
+      .example("$0 --failed", "what an undo could not take back yet");
   parser.example(takesId ? "$0 20261121T041500-gluster-node-add-1f2e" : "$0 --json", VERBS[verb]);
   const args = await parser.parse(words.slice(1));
   if (args.help) {
@@ -57,7 +65,11 @@ export async function runJournal(context: ProgramContext, words: readonly string
     throw new OpsError("usage", `${name}: unexpected '${escapeControl(extra[0] ?? id ?? "")}'`, {
       hint: `${name} --help`,
     });
+  if (args.failed && id !== undefined)
+    throw new OpsError("usage", `${name}: --failed takes no ID`, { hint: `${name} --help` });
   requireRoot(name);
+  const told = { context, toStderr: args.json === true };
+  if (args.failed) return undoFailed(told);
   if (!takesId) {
     const { entries, problems } = await readJournals(host);
     for (const problem of problems) err(escapeControl(problem));
@@ -86,8 +98,28 @@ export async function runJournal(context: ProgramContext, words: readonly string
       hint: `fencepost journal show ${id}`,
     });
   }
-  const told = { context, toStderr: args.json === true };
   const reports = await (verb === "resume" ? resumeEntry(told, entry) : undoEntry(told, entry));
   if (args.json) await out(`${JSON.stringify(reportRecord(entry.plan, id, reports))}\n`);
   return 0;
+}
+
+/** One after the other; one that still cannot be taken back keeps no other from it. Exit code: that of the first which could not. */
+async function undoFailed(told: Told): Promise<number> {
+  const { entries, problems } = await readJournals(told.context.host);
+  for (const problem of problems) told.context.err(escapeControl(problem));
+  const operations: object[] = [];
+  let code = problems.length > 0 ? 1 : 0;
+  for (const entry of entries.filter(isHalfUndone).reverse()) {
+    try {
+      operations.push(reportRecord(entry.plan, entry.id, await undoEntry(told, entry)));
+    } catch (error) {
+      if (!(error instanceof OpsError)) throw error;
+      told.context.err(`${escapeControl(error.message)}${error.hint ? `\ntry: ${error.hint}` : ""}`);
+      operations.push({ ...reportRecord(entry.plan, entry.id, []), error: error.message });
+      code ||= EXIT_CODES[error.kind][0];
+    }
+  }
+  if (told.toStderr) await told.context.out(`${JSON.stringify({ operations, problems })}\n`);
+  else if (operations.length === 0) await told.context.out("nothing is half taken back\n");
+  return code;
 }

@@ -5,7 +5,7 @@
 import type { Argv } from "../core/exec.ts";
 import type { JournalEntry } from "../core/journal.ts";
 import type { Plan, Step, StepReport } from "../core/plan.ts";
-import { escapeControl } from "../core/text.ts";
+import { counted, escapeControl } from "../core/text.ts";
 
 /** As it can be typed. */
 export const commandLine = (argv: Argv): string =>
@@ -63,6 +63,7 @@ export const reportRecord = (plan: Plan, journal: string | null, reports: readon
 export const entryRecord = (entry: JournalEntry) => ({
   id: entry.id,
   state: entry.state,
+  undo_attempts: entry.undoAttempts,
   started_at: entry.startedAt.toISOString(),
   host: entry.host,
   pid: entry.process.pid,
@@ -76,13 +77,19 @@ export const entryRecord = (entry: JournalEntry) => ({
 export function renderEntries(entries: readonly JournalEntry[]): string {
   if (entries.length === 0) return "no operations\n";
   const width = Math.max(...entries.map(({ id }) => id.length));
-  return entries.map(({ id, state, plan }) => `${id.padEnd(width)}  ${state.padEnd(11)}  ${plan.title}\n`).join("");
+  return entries
+    .map(
+      (entry) =>
+        `${entry.id.padEnd(width)}  ${entry.state.padEnd(11)}  ${entry.plan.title}${isHalfUndone(entry) ? `  (${attempts(entry)})` : ""}\n`,
+    )
+    .join("");
 }
 
 export function renderEntry(entry: JournalEntry): string {
   const lines = [
     `${entry.id}: ${entry.plan.title}`,
     `state ${entry.state}, begun ${entry.startedAt.toISOString()} on ${entry.host} by process ${entry.process.pid}`,
+    ...(isHalfUndone(entry) ? [`not taken back yet: ${attempts(entry)}`] : []),
   ];
   for (const step of entry.plan.steps) {
     const known = entry.steps.get(step.id);
@@ -95,6 +102,11 @@ export function renderEntry(entry: JournalEntry): string {
     lines.push(`go on: fencepost journal resume ${entry.id}   take back: fencepost journal undo ${entry.id}`);
   return `${lines.join("\n")}\n`;
 }
+
+const attempts = ({ undoAttempts }: JournalEntry): string => `${counted(undoAttempts, "attempt")} to undo it`;
+
+/** Taking it back was begun, and did not come to its end. */
+export const isHalfUndone = (entry: JournalEntry): boolean => isOpen(entry) && entry.undoAttempts > 0;
 
 /** Something was begun that is neither done nor taken back. */
 export const isOpen = ({ state }: JournalEntry): boolean =>

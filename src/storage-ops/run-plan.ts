@@ -29,7 +29,7 @@ export async function runNewPlan(told: Told, id: string, plan: Plan): Promise<St
 
 export async function resumeEntry(told: Told, entry: JournalEntry): Promise<StepReport[]> {
   return locked(told, entry.id, entry.plan, async () =>
-    drive(told, entry.plan, await continueJournal(told.context.host, entry), applyPlan, "resume"),
+    drive(told, entry.plan, await continueJournal(told.context.host, entry, "resume"), applyPlan, "resume"),
   );
 }
 
@@ -41,7 +41,7 @@ export async function undoEntry(told: Told, entry: JournalEntry): Promise<StepRe
     });
   }
   return locked(told, entry.id, entry.plan, async () =>
-    drive(told, entry.plan, await continueJournal(told.context.host, entry), undoPlan, "undo"),
+    drive(told, entry.plan, await continueJournal(told.context.host, entry, "undo"), undoPlan, "undo"),
   );
 }
 

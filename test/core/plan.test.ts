@@ -13,6 +13,7 @@ import {
   type StepKinds,
   undoPlan,
 } from "../../src/core/plan.ts";
+import { renderEntries } from "../../src/storage-ops/render.ts";
 import { exits, type FakeAnswer, FakeHost } from "../fakes/fake-host.ts";
 
 const stepNamed = (id: string, more: Partial<Step> = {}): Step => ({
@@ -196,7 +197,7 @@ describe("applying a plan", () => {
     const plan = planOf(stepNamed("a"), stepNamed("b", { destructive: true }));
     await (await apply(lab, plan)).reports;
     const entry = await readJournal(lab.host, "test", lab.directory);
-    const journal = closed(await continueJournal(lab.host, entry, lab.directory));
+    const journal = closed(await continueJournal(lab.host, entry, "resume", lab.directory));
     const again = await applyPlan(entry.plan, { kinds: lab.kinds, host: lab.host, journal });
     expect(again).toMatchObject([{ status: "already" }, { status: "failed", kind: "unsafe" }]);
     expect(lab.guarded).toEqual(["a", "b", "b"]);
@@ -217,7 +218,7 @@ describe("applying a plan", () => {
     expect(reports).toMatchObject([{ status: "done" }, { status: "skipped", detail: "stopped by the operator" }]);
     const entry = await readJournal(lab.host, "test", lab.directory);
     expect(entry.state).toBe("stopped");
-    const next = closed(await continueJournal(lab.host, entry, lab.directory));
+    const next = closed(await continueJournal(lab.host, entry, "resume", lab.directory));
     expect(await statuses(applyPlan(entry.plan, { kinds: lab.kinds, host: lab.host, journal: next }))).toEqual([
       "a already",
       "b done",
@@ -340,6 +341,24 @@ describe("taking a plan back", () => {
       { id: "a", status: "failed", kind: "unsafe", detail: "cannot be taken back: it is gone" },
     ]);
   });
+
+  it("counts how often it was begun, until the operation goes on again", async () => {
+    const lab = world();
+    const plan = planOf(stepNamed("a"));
+    await (await apply(lab, plan)).reports;
+    lab.refused.add("undo a");
+    const read = () => readJournal(lab.host, "test", lab.directory);
+    for (const undoAttempts of [1, 2]) {
+      const journal = closed(await continueJournal(lab.host, await read(), "undo", lab.directory));
+      await undoPlan(plan, { kinds: lab.kinds, host: lab.host, journal });
+      const entry = await read();
+      expect(entry).toMatchObject({ state: "failed", undoAttempts });
+      expect(renderEntries([entry])).toMatch(new RegExp(`\\(${undoAttempts} attempts? to undo it\\)`));
+    }
+    const journal = closed(await continueJournal(lab.host, await read(), "resume", lab.directory));
+    await applyPlan(plan, { kinds: lab.kinds, host: lab.host, journal });
+    expect(await read()).toMatchObject({ state: "done", undoAttempts: 0 });
+  });
 });
 
 describe("a step that nothing takes back", () => {
@@ -360,7 +379,7 @@ describe("a journal", () => {
     appendFileSync(journal.path, '{"record":"step","step":"a","sta');
     const entry = await readJournal(lab.host, "test", lab.directory);
     expect(entry.steps.get("a")?.state).toBe("started");
-    const next = closed(await continueJournal(lab.host, entry, lab.directory));
+    const next = closed(await continueJournal(lab.host, entry, "resume", lab.directory));
     await next.record("a", "done", "y");
     expect((await readJournal(lab.host, "test", lab.directory)).steps.get("a")?.state).toBe("done");
   });

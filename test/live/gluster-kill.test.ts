@@ -110,6 +110,25 @@ liveDescribe("a program that is killed after any record of its journal", GLUSTER
     },
   );
 
+  it("keeps an undo that could not come to its end, counts it, and ends it with all others that are so", async () => {
+    await emptyBrick();
+    const { id } = await runAndKill(lab.operator("node1"), ADD, (record) => record === "step add-brick done");
+    await lab.sh("node2", "kill -9 $(cat /run/gluster/vols/v/*.pid)");
+    const undo = await lab.fencepost("node1", `journal undo ${id}`);
+    expect(`${undo.exitCode} ${undo.stderr}`).toMatch(/^107 .*is down/s);
+    expect((await lab.fencepost("node1", "journal list")).stdout).toMatch(
+      new RegExp(`^${id} .*\\(1 attempt to undo it\\)$`, "m"),
+    );
+    await lab.gluster("node1", "volume start v force");
+    await lab.waitFor("the undo", async () => {
+      const again = await lab.fencepost("node1", "journal undo --failed");
+      return again.exitCode === 0;
+    });
+    expect(await state()).toEqual(smaller);
+    expect((await lab.fencepost("node1", "journal list")).stdout).not.toContain("to undo it");
+    expect((await lab.fencepost("node1", "journal undo --failed")).stdout).toBe("nothing is half taken back\n");
+  });
+
   it("goes on with a removal that has lost a copy, and does not take it back", async () => {
     await emptyBrick();
     expectDone(await lab.fencepost("node1", ADD));
