@@ -1,10 +1,22 @@
 /**
  * The log file of an operation, in the line shape its readers know: `[2026-01-02 03:04:05] [INFO] message`, local time.
+ *         A mark that lines bear for people ("[INFO] ") is its level in the file.
  * Errors: a log that cannot be written is a warning, once: it must not keep an operation from its end.
  */
 import { reasonOf } from "../core/errors.ts";
 import { type FileHandle, openForAppend } from "../core/files.ts";
 import type { Host } from "../core/host.ts";
+
+export const SETUP_LOG = "/var/log/cluster_storage_setup.log";
+const LOGS: readonly (readonly [ending: RegExp, path: string])[] = [
+  [/\.setup$/, SETUP_LOG],
+  [/\.(node|controller)-add$/, "/var/log/cluster_node_add.log"],
+  [/\.(node|controller)-remove$/, "/var/log/cluster_node_remove.log"],
+];
+
+/** The same file whether the operation is run, gone on with or taken back. */
+export const logOf = (operation: string): string =>
+  LOGS.find(([ending]) => ending.test(operation))?.[1] ?? "/var/log/cluster_storage_ops.log";
 
 export type OperationLog = {
   write: (level: string, message: string) => Promise<void>;
@@ -29,7 +41,8 @@ export async function openOperationLog(host: Host, path: string, warn: (text: st
     .catch(giveUp);
   return {
     write: async (level, message) => {
-      await handle?.write(`[${stamp(host.now())}] [${level}] ${message}\n`).catch(giveUp);
+      const [, mark, rest] = /^\[(INFO|SUCCESS)\] (.*)$/s.exec(message) ?? [];
+      await handle?.write(`[${stamp(host.now())}] [${mark ?? level}] ${rest ?? message}\n`).catch(giveUp);
     },
     close: async () => handle?.close(),
   };

@@ -5,13 +5,13 @@
  * Errors: OpsError privilege, unsafe (another one is at work, or a guard refused), partial (something was changed), and
  *         the kind of the step that failed before anything was.
  */
-import { OpsError } from "../core/errors.ts";
+import { OpsError, reasonOf } from "../core/errors.ts";
 import { continueJournal, createJournal, type Journal, type JournalEntry } from "../core/journal.ts";
 import { type ApplyOptions, applyPlan, irreversibleStep, type Plan, type StepReport, undoPlan } from "../core/plan.ts";
 import type { ProgramContext } from "../core/program.ts";
 import { escapeControl } from "../core/text.ts";
 import { withClusterLock } from "./cluster-lock.ts";
-import type { OperationLog } from "./operation-log.ts";
+import { logOf, type OperationLog, openOperationLog } from "./operation-log.ts";
 import { operationsOf } from "./operations.ts";
 import { type StepView, showStep } from "./step-view.ts";
 
@@ -19,17 +19,21 @@ export function requireRoot(called: string): void {
   if (process.getuid?.() !== 0) throw new OpsError("privilege", `${called}: not root`, { hint: `sudo ${called}` });
 }
 
-export type Told = { context: ProgramContext; log?: OperationLog; toStderr: boolean };
+export type Told = { context: ProgramContext; toStderr: boolean };
 
 export async function runNewPlan(told: Told, id: string, plan: Plan): Promise<StepReport[]> {
-  return locked(told, id, plan, async () =>
-    drive(told, plan, await createJournal(told.context.host, id, plan), applyPlan, "resume"),
-  );
+  return locked(told, id, plan, async (log) => {
+    for (const warning of plan.warnings) {
+      told.context.err(`⚠ ${escapeControl(warning)}`);
+      await log.write("WARNING", escapeControl(warning));
+    }
+    return drive(told, log, plan, await createJournal(told.context.host, id, plan), applyPlan, "resume");
+  });
 }
 
 export async function resumeEntry(told: Told, entry: JournalEntry): Promise<StepReport[]> {
-  return locked(told, entry.id, entry.plan, async () =>
-    drive(told, entry.plan, await continueJournal(told.context.host, entry, "resume"), applyPlan, "resume"),
+  return locked(told, entry.id, entry.plan, async (log) =>
+    drive(told, log, entry.plan, await continueJournal(told.context.host, entry, "resume"), applyPlan, "resume"),
   );
 }
 
@@ -40,18 +44,32 @@ export async function undoEntry(told: Told, entry: JournalEntry): Promise<StepRe
       hint: `fencepost journal show ${entry.id}`,
     });
   }
-  return locked(told, entry.id, entry.plan, async () =>
-    drive(told, entry.plan, await continueJournal(told.context.host, entry, "undo"), undoPlan, "undo"),
+  return locked(told, entry.id, entry.plan, async (log) =>
+    drive(told, log, entry.plan, await continueJournal(told.context.host, entry, "undo"), undoPlan, "undo"),
   );
 }
 
-async function locked<T>({ context }: Told, journal: string, plan: Plan, work: () => Promise<T>): Promise<T> {
-  const places = await (await operationsOf(plan)).placesOf(plan, context.host);
-  return withClusterLock(context, { object: plan.object, journal, places }, work);
+async function locked<T>(
+  { context }: Told,
+  journal: string,
+  plan: Plan,
+  work: (log: OperationLog) => Promise<T>,
+): Promise<T> {
+  const log = await openOperationLog(context.host, logOf(plan.operation), context.err);
+  try {
+    const places = await (await operationsOf(plan)).placesOf(plan, context.host);
+    return await withClusterLock(context, { object: plan.object, journal, places }, () => work(log));
+  } catch (error) {
+    await log.write("ERROR", escapeControl(reasonOf(error)));
+    throw error;
+  } finally {
+    await log.close();
+  }
 }
 
 async function drive(
-  { context, log, toStderr }: Told,
+  { context, toStderr }: Told,
+  log: OperationLog,
   plan: Plan,
   journal: Journal,
   work: (plan: Plan, options: ApplyOptions) => Promise<StepReport[]>,
@@ -61,7 +79,7 @@ async function drive(
     const text = escapeControl(line);
     if (toStderr) context.err(text);
     else await context.out(`${text}\n`);
-    await log?.write(level, text);
+    await log.write(level, text);
   };
   const undoing = work === undoPlan;
   const isWatched = context.terminal.isTerminal && !toStderr;
@@ -88,7 +106,7 @@ async function drive(
       onProgress: async ({ text }) => {
         if (!view) return tell(`  ${text}`);
         view.say(escapeControl(text));
-        await log?.write("INFO", escapeControl(text));
+        await log.write("INFO", escapeControl(text));
       },
       onEnd: async (step, report) => {
         await view?.end(!["failed", "unknown"].includes(report.status));

@@ -11,7 +11,6 @@ import type { ProgramContext } from "../../core/program.ts";
 import { isHostWord } from "../../core/ssh.ts";
 import { escapeControl } from "../../core/text.ts";
 import { createParser } from "../../core/words.ts";
-import { openOperationLog } from "../operation-log.ts";
 import { planRecord, renderPlan, reportRecord } from "../render.ts";
 import { requireRoot, runNewPlan } from "../run-plan.ts";
 import { type Instructions, isInstructions, type NodeService } from "./service.ts";
@@ -30,7 +29,6 @@ const VERBS = {
   remove: "takes a node out of a storage service, once nothing needs it",
 } as const;
 type Verb = keyof typeof VERBS;
-const LOGS = { add: "/var/log/cluster_node_add.log", remove: "/var/log/cluster_node_remove.log" } as const;
 
 const SHARED = {
   service: { describe: "what runs on the node", choices: SERVICE_NAMES, demandOption: true },
@@ -99,7 +97,7 @@ async function runVerb(context: ProgramContext, words: readonly string[], verb: 
     if (!(await isConfirmed(context, plan, service.question(plan))))
       throw new OpsError("usage", `${called}: not confirmed: nothing was changed`, { hint: `${called} --dry-run` });
   }
-  return carryOut(context, plan, id, { dryRun, json: args.json === true, log: LOGS[verb] });
+  return carryOut(context, plan, id, { dryRun, json: args.json === true });
 }
 
 function hostsIn(ip: readonly string[], extra: readonly unknown[], called: string): string[] {
@@ -133,20 +131,14 @@ async function carryOut(
   context: ProgramContext,
   plan: Plan,
   id: string,
-  { dryRun, json, log: logFile }: { dryRun: boolean; json: boolean; log: string },
+  { dryRun, json }: { dryRun: boolean; json: boolean },
 ): Promise<number> {
-  const { host, out, err } = context;
+  const { out } = context;
   if (dryRun) {
     await out(json ? `${JSON.stringify({ dry_run: true, plan: planRecord(plan) })}\n` : renderPlan(plan, "[DRY-RUN] "));
     return 0;
   }
-  const log = await openOperationLog(host, logFile, err);
-  try {
-    for (const warning of plan.warnings) err(`⚠ ${escapeControl(warning)}`);
-    const reports = await runNewPlan({ context, log, toStderr: json }, id, plan);
-    if (json) await out(`${JSON.stringify({ plan: planRecord(plan), ...reportRecord(plan, id, reports) })}\n`);
-    return 0;
-  } finally {
-    await log.close();
-  }
+  const reports = await runNewPlan({ context, toStderr: json }, id, plan);
+  if (json) await out(`${JSON.stringify({ plan: planRecord(plan), ...reportRecord(plan, id, reports) })}\n`);
+  return 0;
 }

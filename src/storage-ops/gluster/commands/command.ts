@@ -11,12 +11,9 @@ import type { Plan } from "../../../core/plan.ts";
 import type { ProgramContext } from "../../../core/program.ts";
 import { escapeControl } from "../../../core/text.ts";
 import { createParser } from "../../../core/words.ts";
-import { openOperationLog } from "../../operation-log.ts";
 import { planRecord, renderPlan, reportRecord } from "../../render.ts";
 import { requireRoot, runNewPlan } from "../../run-plan.ts";
 import { checkVolumeName, type Pool, readPool, type Volume } from "../state.ts";
-
-const LOG = "/var/log/cluster_storage_ops.log";
 
 export type Call = {
   context: ProgramContext;
@@ -96,22 +93,16 @@ export async function carryOut(
   id: string,
   prepare?: () => Promise<void>,
 ): Promise<number> {
-  const { host, out, err } = context;
+  const { out } = context;
   if (dryRun) {
     await out(json ? `${JSON.stringify({ dry_run: true, plan: planRecord(plan) })}\n` : renderPlan(plan, "[DRY-RUN] "));
     return 0;
   }
   requireRoot(called);
-  const log = await openOperationLog(host, LOG, err);
-  try {
-    await prepare?.();
-    for (const warning of plan.warnings) err(`⚠ ${escapeControl(warning)}`);
-    const reports = await runNewPlan({ context, log, toStderr: json }, id, plan);
-    if (json) await out(`${JSON.stringify({ plan: planRecord(plan), ...reportRecord(plan, id, reports) })}\n`);
-    return 0;
-  } finally {
-    await log.close();
-  }
+  await prepare?.();
+  const reports = await runNewPlan({ context, toStderr: json }, id, plan);
+  if (json) await out(`${JSON.stringify({ plan: planRecord(plan), ...reportRecord(plan, id, reports) })}\n`);
+  return 0;
 }
 
 export const journalId = (host: Host, what: string): string => newJournalId(host, `gluster-${what}`);

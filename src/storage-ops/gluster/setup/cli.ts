@@ -12,7 +12,7 @@ import type { Plan, Standing, Step } from "../../../core/plan.ts";
 import type { ProgramContext } from "../../../core/program.ts";
 import { escapeControl } from "../../../core/text.ts";
 import { createParser } from "../../../core/words.ts";
-import { type OperationLog, openOperationLog } from "../../operation-log.ts";
+import { openOperationLog, SETUP_LOG } from "../../operation-log.ts";
 import { isOpen, planRecord, renderPlan, reportRecord } from "../../render.ts";
 import { requireRoot, runNewPlan } from "../../run-plan.ts";
 import { readSite } from "../site.ts";
@@ -27,7 +27,6 @@ import { MOUNT_WAYS, type MountWay } from "./mount-entry.ts";
 import { ON_MEMBER, OPERATION, planSetup } from "./plan.ts";
 
 const CONFIG_PATHS = ["/etc/fencepost/config.yaml", "../my_multihead_cluster.yaml"];
-const LOG = "/var/log/cluster_storage_setup.log";
 
 const LONG = `Brings GlusterFS up on this node: installs it, prepares the brick's directory, finds the active nodes, makes the volume
 or joins it, mounts it. Run it on each controller in turn; run again, it mends what is missing and changes nothing else.
@@ -63,59 +62,43 @@ export async function runSetup(context: ProgramContext, words: readonly string[]
   const [dryRun, json] = [args["dry-run"] === true, args.json === true];
   if (!dryRun) requireRoot(called);
   const wanted: Wanted = args.bootstrap ? "bootstrap" : args.join ? "join" : "auto";
-  const log = dryRun ? undefined : withoutMarks(await openOperationLog(context.host, LOG, context.err));
-  try {
+  const { plan, found, decided, journalId } = await prepareLogged();
+  const about = { mode: decided.mode, node: found.self.hostname, address: found.self.address };
+  if (dryRun) {
+    const shown = await standings(plan, context.host);
+    await context.out(
+      json
+        ? `${JSON.stringify({ dry_run: true, ...about, already: idsOf(shown, "done"), plan: planRecord(plan) })}\n`
+        : renderDry(plan, shown),
+    );
+    return 0;
+  }
+  const reports = await runNewPlan({ context, toStderr: json }, journalId, plan);
+  if (json)
+    await context.out(
+      `${JSON.stringify({ ...about, plan: planRecord(plan), ...reportRecord(plan, journalId, reports) })}\n`,
+    );
+  return 0;
+
+  /** What was found on the way to the plan stands in the log too, and why there is none. */
+  async function prepareLogged() {
+    const log = dryRun ? undefined : await openOperationLog(context.host, SETUP_LOG, context.err);
     const tell = async (line: string): Promise<void> => {
       const safe = escapeControl(line);
       if (json) context.err(safe);
       else await context.out(`${safe}\n`);
       await log?.write("INFO", safe);
     };
-    const config = readConfig(context.host, args.config as string | undefined);
-    const setup = await prepare(context, config, wanted, args["mount-by"] as MountWay, tell);
-    const { plan, found, decided } = setup;
-    const about = { mode: decided.mode, node: found.self.hostname, address: found.self.address };
-    if (dryRun) {
-      const shown = await standings(plan, context.host);
-      await out(
-        json
-          ? `${JSON.stringify({ dry_run: true, ...about, already: idsOf(shown, "done"), plan: planRecord(plan) })}\n`
-          : renderDry(plan, shown),
-      );
-      return 0;
+    try {
+      const config = readConfig(context.host, args.config as string | undefined);
+      return await prepare(context, config, wanted, args["mount-by"] as MountWay, tell);
+    } catch (error) {
+      await log?.write("ERROR", escapeControl(reasonOf(error)));
+      throw error;
+    } finally {
+      await log?.close();
     }
-    for (const warning of plan.warnings) {
-      context.err(`⚠ ${escapeControl(warning)}`);
-      await log?.write("WARNING", escapeControl(warning));
-    }
-    const told = { context, toStderr: json, ...(log ? { log } : {}) };
-    const reports = await runNewPlan(told, setup.journalId, plan);
-    if (json)
-      await out(
-        `${JSON.stringify({ ...about, plan: planRecord(plan), ...reportRecord(plan, setup.journalId, reports) })}\n`,
-      );
-    return 0;
-  } catch (error) {
-    await log?.write("ERROR", escapeControl(reasonOf(error)));
-    throw error;
-  } finally {
-    await log?.close();
   }
-
-  function out(text: string): Promise<void> {
-    return context.out(text);
-  }
-}
-
-/** Lines bear their level for people; the log file has it in a place of its own. */
-function withoutMarks(log: OperationLog): OperationLog {
-  return {
-    ...log,
-    write: (level, message) => {
-      const [, mark, rest] = /^\[(INFO|SUCCESS)\] (.*)$/s.exec(message) ?? [];
-      return log.write(mark ?? level, rest ?? message);
-    },
-  };
 }
 
 function readConfig(host: Host, named: string | undefined): SetupConfig {
