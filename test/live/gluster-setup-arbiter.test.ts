@@ -60,7 +60,9 @@ liveDescribe("GlusterFS setup with an arbiter", GLUSTER_NEEDS, () => {
     expect(info).toMatch(/Number of Bricks: 1 x \(2 \+ 1\) = 3\n/);
     expect(info).toContain(`Brick3: ${addressOf("node3")}:${PATH} (arbiter)\n`);
     for (const node of lab.names) expect(await checksums(node)).toBe(sums);
-    expect(await lab.sh("node2", `cd ${PATH} && find . -path ./.glusterfs -prune -o -type f -print | sort | xargs md5sum`)).toBe(sums);
+    expect(
+      await lab.sh("node2", `cd ${PATH} && find . -path ./.glusterfs -prune -o -type f -print | sort | xargs md5sum`),
+    ).toBe(sums);
     // An arbiter has every name and no data.
     expect(await onBrick("node3", "%p")).toBe(await onBrick("node1", "%p"));
     expect(await onBrick("node3", "%s")).toBe("0\n");
@@ -69,13 +71,19 @@ liveDescribe("GlusterFS setup with an arbiter", GLUSTER_NEEDS, () => {
 
   it("serves and takes writes with a copy down, since the arbiter knows which is right, and is so already when run again", async () => {
     await lab.sh("node1", "kill -9 $(cat /run/gluster/vols/shared_data/*.pid)");
-    await lab.waitFor("a write without the first copy", async () =>
-      (await lab.on("node2", ["bash", "-c", `echo late >${MOUNT}/uploads/late`])).exitCode === 0,
+    await lab.waitFor(
+      "a write without the first copy",
+      async () => (await lab.on("node2", ["bash", "-c", `echo late >${MOUNT}/uploads/late`])).exitCode === 0,
     );
     const sums = await checksums("node2");
     await lab.gluster("node2", `volume start ${VOLUME} force`);
-    await lab.waitFor("the volume to be whole", async () => (await lab.fencepost("node1", "gluster health")).exitCode === 0);
-    expect(await lab.sh("node1", `cd ${PATH} && find . -path ./.glusterfs -prune -o -type f -print | sort | xargs md5sum`)).toBe(sums);
+    await lab.waitFor(
+      "the volume to be whole",
+      async () => (await lab.fencepost("node1", "gluster health")).exitCode === 0,
+    );
+    expect(
+      await lab.sh("node1", `cd ${PATH} && find . -path ./.glusterfs -prune -o -type f -print | sort | xargs md5sum`),
+    ).toBe(sums);
     const { steps } = JSON.parse(await setup("node3", "--json"));
     expect(new Set(steps.map(({ status }: { status: string }) => status))).toEqual(new Set(["already"]));
   });

@@ -65,6 +65,25 @@ export function capacityOf(volume: Volume, spaces: ReadonlyMap<string, BrickSpac
   return total;
 }
 
+/** Less than this is as good as nothing: the filesystem, and gluster (storage.reserve), keep some back. */
+const FULL = 0.01;
+
+/** Bricks on which nothing can be written or healed any more; a disk may have bytes left and no inode for another file. */
+export function fullBricks({ bricks }: Volume, spaces: ReadonlyMap<string, BrickSpace>): string[] {
+  return bricks.flatMap(({ name, host, path }) => {
+    const space = spaces.get(name);
+    if (space === undefined) return [];
+    const { sizeBytes, freeBytes, inodes, freeInodes = 0 } = space;
+    const lacks = [
+      ...(freeBytes < sizeBytes * FULL ? [`${showBytes(freeBytes)} free of ${showBytes(sizeBytes)}`] : []),
+      ...(inodes !== undefined && freeInodes < inodes * FULL
+        ? [`${freeInodes} inodes free of ${inodes} (df -i ${path}, on ${host})`]
+        : []),
+    ];
+    return lacks.length === 0 ? [] : [`brick ${name} is full: ${lacks.join(", ")}`];
+  });
+}
+
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 export function showBytes(bytes: number): string {
   const power = bytes < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10));

@@ -146,5 +146,6 @@ export const HEAL_KINDS = {
         `fencepost gluster health --volume ${name}`,
       );
     },
+    otherwise: GLUSTER_KINDS.heal.otherwise,
   },
 } as const satisfies StepKinds;
