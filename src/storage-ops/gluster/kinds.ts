@@ -15,6 +15,8 @@ import { leftoversArgv, readSite, reasonsAgainstSite } from "./site.ts";
 import {
   type BrickHeal,
   findPeer,
+  GLUSTER_TIMEOUT_MS,
+  glusterArgv,
   type Migration,
   type Peer,
   type Pool,
@@ -186,12 +188,25 @@ async function standingOfHeal(step: Step, host: Host): Promise<Standing> {
       moves: byIndex.state === "done",
     };
   }
-  if (byIndex.state !== "done") return byIndex;
+  if (byIndex.state !== "done") return { ...byIndex, idle: true };
   const [peers, volume] = [await readPeers(host), await readVolume(host, name)];
   await agreedOn(host, peers, volume);
   const reasons = await reasonsAgainstBlame(host, peers, volume);
   if (reasons.length > 0) return { state: "todo", detail: reasons.join("; "), remaining: reasons.length, idle: true };
   return { state: "done", detail: "nothing to heal on any brick, no file that a copy misses" };
+}
+
+/**
+ * A full crawl of a brick that lacks files does not meet them. What is listed is retried by an index crawl: by itself only
+ * every ten minutes (cluster.heal-timeout), as after a disk was full; what is not listed is looked up.
+ */
+async function healOtherwise(step: Step, host: Host): Promise<void> {
+  const name = text(step, "volume");
+  const isListed = (await readHeal(host, name)).some(({ pending }) => pending !== 0);
+  if (!isListed) return lookUpEveryFile(host, name);
+  const result = await host.run(glusterArgv("volume", "heal", name), { timeoutMs: GLUSTER_TIMEOUT_MS });
+  const failure = failureOf(result, GLUSTER_TIMEOUT_MS);
+  if (failure !== undefined) throw new OpsError("failed", failure);
 }
 
 export const GLUSTER_KINDS = {
@@ -250,7 +265,7 @@ export const GLUSTER_KINDS = {
   },
   heal: {
     standing: asked(standingOfHeal),
-    otherwise: (step: Step, host: Host) => lookUpEveryFile(host, text(step, "volume")),
+    otherwise: healOtherwise,
   },
   rebalance: {
     standing: asked(async (step, host) => {

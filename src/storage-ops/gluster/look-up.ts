@@ -27,7 +27,7 @@ export async function lookUpEveryFile(host: Host, volume: string): Promise<void>
     const heal = ["entry", "data", "metadata"].map((what) => `--xlator-option=*replicate*.${what}-self-heal=on`);
     await run(["glusterfs", "--volfile-server=localhost", `--volfile-id=${volume}`, "--read-only", ...heal, point]);
     // The size makes it ask about each file; nothing is that big, so nothing is printed.
-    await run(["nice", "find", point, "-size", "+8388607T"], WALK_MS);
+    await run(["nice", "find", point, "-size", "+8388607G"], WALK_MS);
   } finally {
     await host.run(["umount", "--lazy", "--", point], { timeoutMs: QUICK_MS });
     await host.run(["rmdir", "--", point], { timeoutMs: QUICK_MS });

@@ -150,16 +150,32 @@ describe("healing onto a new brick", () => {
     });
   });
 
+  it("has the index crawled for what is listed and not healed, because a full crawl of a new brick does not meet it", async () => {
+    const listed = fixtureText("heal-summary").replace("<totalNumberOfEntries>0<", "<totalNumberOfEntries>2<");
+    const index = "gluster --mode=script volume heal shared_data";
+    const host = fakeHost({ commands: { [HEAL]: listed, [index]: "" } });
+    await GLUSTER_KINDS.heal.otherwise(healing(), host);
+    expect(host.commandLines).toEqual([HEAL, index]);
+    expect(await standing(listed)).toMatchObject({ state: "todo", remaining: 2, idle: true });
+  });
+
   it("looks every file up through a read-only mount of its own when nothing else heals, and takes that mount away", async () => {
     const mktemp = "mktemp -d -t fencepost-look-up.XXXXXXXX";
     const heal = ["entry", "data", "metadata"].map((what) => `--xlator-option=*replicate*.${what}-self-heal=on`);
-    const walk = "nice find /tmp/fencepost-look-up.1 -size +8388607T";
+    const walk = "nice find /tmp/fencepost-look-up.1 -size +8388607G";
     const [umount, rmdir] = ["umount --lazy -- /tmp/fencepost-look-up.1", "rmdir -- /tmp/fencepost-look-up.1"];
     const mount = `glusterfs --volfile-server=localhost --volfile-id=shared_data --read-only ${heal.join(" ")} /tmp/fencepost-look-up.1`;
-    const answers = { [mktemp]: "/tmp/fencepost-look-up.1\n", [mount]: "", [walk]: "", [umount]: "", [rmdir]: "" };
+    const answers = {
+      [mktemp]: "/tmp/fencepost-look-up.1\n",
+      [mount]: "",
+      [walk]: "",
+      [umount]: "",
+      [rmdir]: "",
+      [HEAL]: fixtureText("heal-summary"),
+    };
     const host = fakeHost({ commands: answers });
     await GLUSTER_KINDS.heal.otherwise(healing(), host);
-    expect(host.commandLines).toEqual([mktemp, mount, walk, umount, rmdir]);
+    expect(host.commandLines).toEqual([HEAL, mktemp, mount, walk, umount, rmdir]);
     const broken = fakeHost({ commands: { ...answers, [walk]: exits(1, "Transport endpoint is not connected") } });
     await expect(GLUSTER_KINDS.heal.otherwise(healing(), broken)).rejects.toMatchObject({ kind: "failed" });
     expect(broken.commandLines.slice(-2)).toEqual([umount, rmdir]);
