@@ -33,7 +33,10 @@ export function parseDetail(root: XmlElement): Map<string, BrickSpace> {
       spaces.set(`${need(node, "hostname", "volume status detail")}:${need(node, "path", "volume status detail")}`, {
         sizeBytes,
         freeBytes,
-        ...(inodes === "unknown" || freeInodes === "unknown" || inodes === 0 ? {} : { inodes, freeInodes }),
+        // Measured with 10.3: of a filesystem with none free gluster tells how many it has and leaves out how many are free.
+        ...(inodes === "unknown" || inodes === 0
+          ? {}
+          : { inodes, freeInodes: freeInodes === "unknown" ? 0 : freeInodes }),
         device: textNamed(node, "device") ?? "",
       });
     }
