@@ -122,7 +122,8 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
     for (const node of ["node1", "node2"])
       await lab.sh(node, "setfattr -n trusted.afr.rep-client-2 -v 0x000000010000000100000001 /data/glusterfs/rep");
     expect((await fencepost("gluster health --volume rep")).exitCode).toBe(0);
-    expect(exits(await fencepost("gluster heal rep --full"))).toMatch(/^0 /);
+    const healed = await fencepost("gluster heal rep --full", 300_000);
+    expect(`${exits(healed)}${healed.stdout}`).toMatch(/^0 /);
     expect(await onBrick("node3", "rep")).toBe(sums);
     expect(await lab.sh("node1", "ls /tmp | grep -c fencepost-look-up || true")).toBe("0\n");
     expect(await checksums("node2", "rep")).toBe(sums);

@@ -12,6 +12,7 @@ import { type Argv, failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 
 const QUICK_MS = 60_000;
+const CONNECT_MS = 60_000;
 /** As long as reading every file's attributes may take. */
 const WALK_MS = 4 * 3_600_000;
 
@@ -26,10 +27,24 @@ export async function lookUpEveryFile(host: Host, volume: string): Promise<void>
   try {
     const heal = ["entry", "data", "metadata"].map((what) => `--xlator-option=*replicate*.${what}-self-heal=on`);
     await run(["glusterfs", "--volfile-server=localhost", `--volfile-id=${volume}`, "--read-only", ...heal, point]);
+    await connected(host, point);
     // The size makes it ask about each file; nothing is that big, so nothing is printed.
     await run(["nice", "find", point, "-size", "+8388607G"], WALK_MS);
   } finally {
     await host.run(["umount", "--lazy", "--", point], { timeoutMs: QUICK_MS });
     await host.run(["rmdir", "--", point], { timeoutMs: QUICK_MS });
+  }
+}
+
+/** A mount answers as soon as it has one brick; what it looks up before it has all of them it does not heal. */
+async function connected(host: Host, point: string): Promise<void> {
+  const untilMs = host.monotonicMs() + CONNECT_MS;
+  const argv: Argv = ["grep", "-rh", "^connected = ", "--include=private", `${point}/.meta/graphs/active/`];
+  for (;;) {
+    const result = await host.run(argv, { timeoutMs: QUICK_MS });
+    if (failureOf(result, QUICK_MS) === undefined && !/^connected = 0/m.test(result.stdout)) return;
+    if (host.monotonicMs() >= untilMs)
+      throw new OpsError("failed", `${point}: not connected to every brick after ${CONNECT_MS / 1000} s`);
+    await host.sleep(500);
   }
 }

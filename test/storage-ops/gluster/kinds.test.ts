@@ -98,7 +98,7 @@ describe("healing onto a new brick", () => {
   const standing = (answer: string, more: string[] = [], others: Record<string, FakeAnswer> = {}) =>
     GLUSTER_KINDS.heal.standing(healing(more), hostOf({ ...whole, [HEAL]: answer, ...others }));
   /** Whoever sleeps moves the clock. */
-  const hostOf = (commands: Record<string, FakeAnswer>) => {
+  const hostOf = (commands: Record<string, FakeAnswer | FakeAnswer[]>) => {
     const host = fakeHost({ commands });
     host.sleep = (ms) => host.advance(ms);
     return host;
@@ -162,21 +162,23 @@ describe("healing onto a new brick", () => {
   it("looks every file up through a read-only mount of its own when nothing else heals, and takes that mount away", async () => {
     const mktemp = "mktemp -d -t fencepost-look-up.XXXXXXXX";
     const heal = ["entry", "data", "metadata"].map((what) => `--xlator-option=*replicate*.${what}-self-heal=on`);
+    const bricks = "grep -rh ^connected =  --include=private /tmp/fencepost-look-up.1/.meta/graphs/active/";
     const walk = "nice find /tmp/fencepost-look-up.1 -size +8388607G";
     const [umount, rmdir] = ["umount --lazy -- /tmp/fencepost-look-up.1", "rmdir -- /tmp/fencepost-look-up.1"];
     const mount = `glusterfs --volfile-server=localhost --volfile-id=shared_data --read-only ${heal.join(" ")} /tmp/fencepost-look-up.1`;
     const answers = {
       [mktemp]: "/tmp/fencepost-look-up.1\n",
       [mount]: "",
+      [bricks]: ["connected = 1\nconnected = 0\n", "connected = 1\nconnected = 1\n"],
       [walk]: "",
       [umount]: "",
       [rmdir]: "",
       [HEAL]: fixtureText("heal-summary"),
     };
-    const host = fakeHost({ commands: answers });
+    const host = hostOf(answers);
     await GLUSTER_KINDS.heal.otherwise(healing(), host);
-    expect(host.commandLines).toEqual([HEAL, mktemp, mount, walk, umount, rmdir]);
-    const broken = fakeHost({ commands: { ...answers, [walk]: exits(1, "Transport endpoint is not connected") } });
+    expect(host.commandLines).toEqual([HEAL, mktemp, mount, bricks, bricks, walk, umount, rmdir]);
+    const broken = hostOf({ ...answers, [walk]: exits(1, "Transport endpoint is not connected") });
     await expect(GLUSTER_KINDS.heal.otherwise(healing(), broken)).rejects.toMatchObject({ kind: "failed" });
     expect(broken.commandLines.slice(-2)).toEqual([umount, rmdir]);
   });
