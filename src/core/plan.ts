@@ -61,6 +61,8 @@ export type Standing = {
   remaining?: number;
   /** Something is at work that ends by itself and gives no number: it does not stall. */
   moves?: boolean;
+  /** Of `todo`: nothing is at work on what is left. */
+  idle?: boolean;
 };
 
 export type StepKind = {
@@ -68,6 +70,8 @@ export type StepKind = {
   /** Throws OpsError unsafe when the step must not run now. */
   guard?: (step: Step, host: Host) => Promise<void>;
   guardUndo?: (step: Step, host: Host) => Promise<void>;
+  /** Of a step that repeats: what is done besides when its command was given again and again and all is still idle. */
+  otherwise?: (step: Step, host: Host) => Promise<void>;
 };
 export type StepKinds = Readonly<Record<string, StepKind>>;
 
@@ -102,6 +106,8 @@ const DECIDE_MS = 300_000;
 const STALL_MS = 1_800_000;
 /** So often a wait may find that nothing is going on. */
 const MAX_IDLE = 5;
+/** So many turns of a command may leave all idle before its kind does something else. */
+const IDLE_TURNS = 3;
 /** Between two turns of a command that may be given again, doubled each time, at most the second. */
 const REPEAT_MS = [1_000, 60_000] as const;
 /** glusterd's lock is held for seconds; a stale one for three minutes (its mgmt_v3 lock timer). */
@@ -247,7 +253,7 @@ async function waitFor(step: Step, options: ApplyOptions): Promise<Standing> {
   for (;;) {
     const standing = await (kinds[step.kind] as StepKind).standing(step, host);
     if (standing.state === "done") return standing;
-    const refused = standing.state === "todo" ? await again?.() : undefined;
+    const refused = standing.state === "todo" ? await again?.(standing.idle === true) : undefined;
     if (refused !== undefined) return { state: "unknown", detail: `${refused} (${standing.detail})` };
     idle = standing.state === "todo" && standing.remaining === undefined && !again ? idle + 1 : 0;
     if (idle > MAX_IDLE) return { state: "unknown", detail: `it does not go on: ${standing.detail}` };
@@ -279,12 +285,14 @@ async function waitFor(step: Step, options: ApplyOptions): Promise<Standing> {
 }
 
 /** Gives a command again, more and more seldom; why it was refused, once nothing but that has come of it for decideMs. */
-function repeater(step: Step, { host, onProgress, decideMs = DECIDE_MS }: ApplyOptions) {
+function repeater(step: Step, { host, kinds, onProgress, decideMs = DECIDE_MS }: ApplyOptions) {
   const [firstMs, mostMs] = REPEAT_MS;
   let waitMs: number = firstMs;
   let dueMs = host.monotonicMs() + waitMs;
   let refusedMs: number | undefined;
-  return async (): Promise<string | undefined> => {
+  let idleTurns = 0;
+  return async (isIdle: boolean): Promise<string | undefined> => {
+    if (!isIdle) idleTurns = 0;
     if (host.monotonicMs() < dueMs) return undefined;
     const result = await host.run(step.argv, { timeoutMs: step.timeoutMs });
     const failure = failureOf(result, step.timeoutMs);
@@ -293,6 +301,11 @@ function repeater(step: Step, { host, onProgress, decideMs = DECIDE_MS }: ApplyO
     dueMs = nowMs + waitMs;
     if (failure === undefined) {
       refusedMs = undefined;
+      idleTurns += isIdle ? 1 : 0;
+      const otherwise = (kinds[step.kind] as StepKind).otherwise;
+      if (idleTurns >= IDLE_TURNS && otherwise) {
+        await otherwise(step, host).catch((error: unknown) => onProgress?.({ step, text: reasonOf(error) }));
+      }
       return undefined;
     }
     refusedMs ??= nowMs;

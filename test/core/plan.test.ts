@@ -10,6 +10,7 @@ import {
   type Plan,
   type Standing,
   type Step,
+  type StepKind,
   type StepKinds,
   undoPlan,
 } from "../../src/core/plan.ts";
@@ -281,6 +282,22 @@ describe("applying a plan", () => {
     expect(await reports).toMatchObject([
       { status: "unknown", detail: "turn a on: exit 10: Commit failed on node2 (off)" },
     ]);
+  });
+
+  it("does what its kind has besides once the command has changed nothing three times, and goes on when that failed", async () => {
+    const lab = world({ a: "" });
+    const idle: Standing = { state: "todo", detail: "off", remaining: 1, idle: true };
+    lab.standings.set("a", [...Array.from({ length: 2_000 }, () => idle), { state: "done", detail: "on" }]);
+    let turns = 0;
+    const otherwise = (): Promise<void> => {
+      turns += 1;
+      return Promise.reject(new Error("no mount"));
+    };
+    const kinds = { switch: { ...(lab.kinds.switch as StepKind), otherwise } };
+    const { reports } = await apply({ ...lab, kinds }, planOf(stepNamed("a", { waits: true, repeats: true })));
+    expect(await statuses(reports)).toEqual(["a done"]);
+    // At 0, 1, 3, 7 and 15 s, the first of them before anything was waited for: 20 s of looks.
+    expect([lab.host.commandLines.length, turns]).toEqual([5, 2]);
   });
 
   it("does not call it a stall while something is at work that gives no number", async () => {

@@ -62,6 +62,7 @@ export const REQUIREMENTS = {
   sshd: command("sshd", "openssh-server"),
   ssh: command("ssh", "openssh-client"),
   getfattr: command("getfattr", "attr"),
+  faketime: command("faketime", "faketime"),
   "mkfs.ext4": command("mkfs.ext4", "e2fsprogs"),
   nsenter: command("nsenter", "util-linux"),
   logger: command("logger", "bsdutils"),

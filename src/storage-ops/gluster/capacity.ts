@@ -33,7 +33,10 @@ export function parseDetail(root: XmlElement): Map<string, BrickSpace> {
       spaces.set(`${need(node, "hostname", "volume status detail")}:${need(node, "path", "volume status detail")}`, {
         sizeBytes,
         freeBytes,
-        ...(inodes === "unknown" || freeInodes === "unknown" || inodes === 0 ? {} : { inodes, freeInodes }),
+        // Measured with 10.3: of a filesystem with none free gluster tells how many it has and leaves out how many are free.
+        ...(inodes === "unknown" || inodes === 0
+          ? {}
+          : { inodes, freeInodes: freeInodes === "unknown" ? 0 : freeInodes }),
         device: textNamed(node, "device") ?? "",
       });
     }
@@ -63,6 +66,25 @@ export function capacityOf(volume: Volume, spaces: ReadonlyMap<string, BrickSpac
     total.freeBytes += least("freeBytes");
   }
   return total;
+}
+
+/** Less than this is as good as nothing: the filesystem, and gluster (storage.reserve), keep some back. */
+const FULL = 0.01;
+
+/** Bricks on which nothing can be written or healed any more; a disk may have bytes left and no inode for another file. */
+export function fullBricks({ bricks }: Volume, spaces: ReadonlyMap<string, BrickSpace>): string[] {
+  return bricks.flatMap(({ name, host, path }) => {
+    const space = spaces.get(name);
+    if (space === undefined) return [];
+    const { sizeBytes, freeBytes, inodes, freeInodes = 0 } = space;
+    const lacks = [
+      ...(freeBytes < sizeBytes * FULL ? [`${showBytes(freeBytes)} free of ${showBytes(sizeBytes)}`] : []),
+      ...(inodes !== undefined && freeInodes < inodes * FULL
+        ? [`${freeInodes} inodes free of ${inodes} (df -i ${path}, on ${host})`]
+        : []),
+    ];
+    return lacks.length === 0 ? [] : [`brick ${name} is full: ${lacks.join(", ")}`];
+  });
 }
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];

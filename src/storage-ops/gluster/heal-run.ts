@@ -123,7 +123,7 @@ export const HEAL_KINDS = {
       const sum = heal.reduce((total, { pending }) => total + (pending === "unknown" ? 0 : pending), 0);
       const isClear = heal.every(({ pending, splitBrain }) => pending !== "unknown" && splitBrain === 0);
       if (isClear && sum > 0)
-        return { state: "todo", detail: `${sum} entries to heal: ${pendingByBrick(heal)}`, remaining: sum };
+        return { state: "todo", detail: `${sum} entries to heal: ${pendingByBrick(heal)}`, remaining: sum, idle: true };
       // A brick that does not answer, split-brain, and whether every copy is whole: as for a new copy.
       if (!isClear || step.data.full !== true) return healStanding(heal, [step.data.bricks].flat().map(String));
       const fresh = (await readCrawlRuns(host, volume)).filter(
@@ -146,5 +146,6 @@ export const HEAL_KINDS = {
         `fencepost gluster health --volume ${name}`,
       );
     },
+    otherwise: GLUSTER_KINDS.heal.otherwise,
   },
 } as const satisfies StepKinds;

@@ -8,13 +8,17 @@ import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import { BUSY, type Standing, type Step, type StepKinds } from "../../core/plan.ts";
 import { reasonsAgainstBlame } from "./blame.ts";
+import { lookUpEveryFile } from "./look-up.ts";
 import { type Grow, reasonsAgainstAdd, reasonsAgainstRemoval, refuse } from "./plan.ts";
 import { reasonsAgainstDetach } from "./safety.ts";
 import { leftoversArgv, readSite, reasonsAgainstSite } from "./site.ts";
 import {
   type BrickHeal,
   findPeer,
+  GLUSTER_TIMEOUT_MS,
+  glusterArgv,
   type Migration,
+  type Peer,
   type Pool,
   readCrawls,
   readHeal,
@@ -25,6 +29,7 @@ import {
   readVolumes,
   type Volume,
 } from "./state.ts";
+import { reasonsAgainstViews } from "./views.ts";
 
 const text = (step: Step, key: string): string => String(step.data[key] ?? "");
 const list = (step: Step, key: string): string[] => [step.data[key] ?? []].flat().map(String);
@@ -152,6 +157,22 @@ export function healStanding(heal: readonly BrickHeal[], bricks: readonly string
   return { state: "done", detail: "nothing to heal on any brick" };
 }
 
+const AGREE_MS = 15_000;
+
+/** A copy is not whole while clients of another node do not write to it. A node that was away takes seconds to be told. */
+async function agreedOn(host: Host, peers: readonly Peer[], volume: Volume): Promise<void> {
+  const untilMs = host.monotonicMs() + AGREE_MS;
+  for (;;) {
+    const reasons = await reasonsAgainstViews(host, peers, volume);
+    if (reasons.length === 0) return;
+    if (host.monotonicMs() >= untilMs)
+      throw new OpsError("unsafe", reasons.join("; "), {
+        hint: "restart glusterd there, then fencepost journal resume",
+      });
+    await host.sleep(1_000);
+  }
+}
+
 /** 0 entries in heal info is no proof; when nothing crawls any more, every file on every brick is looked at. */
 async function standingOfHeal(step: Step, host: Host): Promise<Standing> {
   const name = text(step, "volume");
@@ -167,10 +188,25 @@ async function standingOfHeal(step: Step, host: Host): Promise<Standing> {
       moves: byIndex.state === "done",
     };
   }
-  if (byIndex.state !== "done") return byIndex;
-  const reasons = await reasonsAgainstBlame(host, await readPeers(host), await readVolume(host, name));
-  if (reasons.length > 0) return { state: "todo", detail: reasons.join("; "), remaining: reasons.length };
+  if (byIndex.state !== "done") return { ...byIndex, idle: true };
+  const [peers, volume] = [await readPeers(host), await readVolume(host, name)];
+  await agreedOn(host, peers, volume);
+  const reasons = await reasonsAgainstBlame(host, peers, volume);
+  if (reasons.length > 0) return { state: "todo", detail: reasons.join("; "), remaining: reasons.length, idle: true };
   return { state: "done", detail: "nothing to heal on any brick, no file that a copy misses" };
+}
+
+/**
+ * A full crawl of a brick that lacks files does not meet them. What is listed is retried by an index crawl: by itself only
+ * every ten minutes (cluster.heal-timeout), as after a disk was full; what is not listed is looked up.
+ */
+async function healOtherwise(step: Step, host: Host): Promise<void> {
+  const name = text(step, "volume");
+  const isListed = (await readHeal(host, name)).some(({ pending }) => pending !== 0);
+  if (!isListed) return lookUpEveryFile(host, name);
+  const result = await host.run(glusterArgv("volume", "heal", name), { timeoutMs: GLUSTER_TIMEOUT_MS });
+  const failure = failureOf(result, GLUSTER_TIMEOUT_MS);
+  if (failure !== undefined) throw new OpsError("failed", failure);
 }
 
 export const GLUSTER_KINDS = {
@@ -229,6 +265,7 @@ export const GLUSTER_KINDS = {
   },
   heal: {
     standing: asked(standingOfHeal),
+    otherwise: healOtherwise,
   },
   rebalance: {
     standing: asked(async (step, host) => {

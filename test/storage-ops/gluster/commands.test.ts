@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Argv } from "../../../src/core/exec.ts";
 import { sshArgv } from "../../../src/core/ssh.ts";
-import { capacityOf, parseDetail, showBytes } from "../../../src/storage-ops/gluster/capacity.ts";
+import { parseXml } from "../../../src/core/xml.ts";
+import { capacityOf, fullBricks, parseDetail, showBytes } from "../../../src/storage-ops/gluster/capacity.ts";
 import { tolerated } from "../../../src/storage-ops/gluster/explain.ts";
 import { fullCrawlKeys, parseCrawlRuns, planHeal } from "../../../src/storage-ops/gluster/heal-run.ts";
 import { healthOf } from "../../../src/storage-ops/gluster/health.ts";
@@ -29,7 +30,7 @@ import type { Site } from "../../../src/storage-ops/gluster/site.ts";
 import type { BrickHeal, Pool, Volume } from "../../../src/storage-ops/gluster/state.ts";
 import { checksOf, type Facts } from "../../../src/storage-ops/gluster/troubleshoot.ts";
 import { fakeHost } from "../../fakes/fake-host.ts";
-import { fixture, plainText, poolOf } from "./fixture.ts";
+import { fixture, fixtureText, plainText, poolOf } from "./fixture.ts";
 
 const only = (pool: Pool): Volume => pool.volumes[0] as Volume;
 const BRICK = "10.77.0.3:/data/glusterfs/shared";
@@ -277,6 +278,26 @@ describe("how full the bricks are", () => {
     expect(capacityOf(volume, spaces)).toMatchObject({ sizeBytes: 536870912 });
     expect(capacityOf({ ...volume, replica: 1 }, spaces)).toMatchObject({ sizeBytes: 3 * 536870912 });
     expect(capacityOf(volume, new Map([...spaces].slice(1)))).toBe("unknown");
+  });
+
+  it("names the bricks on which nothing can be written, for want of bytes or of inodes", () => {
+    const [name = "", other = ""] = bricks.map((brick) => brick.name);
+    expect(fullBricks(volume, spaces)).toEqual([]);
+    const space = { sizeBytes: 1024 ** 3, freeBytes: 1024 ** 2, inodes: 300, freeInodes: 300, device: "" };
+    const full = new Map([
+      [name, space],
+      [other, { ...space, freeBytes: 1024 ** 3, freeInodes: 2 }],
+    ]);
+    expect(fullBricks(volume, full)).toEqual([
+      `brick ${name} is full: 1.0 MiB free of 1.0 GiB`,
+      `brick ${other} is full: 2 inodes free of 300 (df -i , on )`,
+    ]);
+  });
+
+  it("takes a number of inodes without a number of free ones for none free, as gluster tells it", () => {
+    const [told = ""] = /<inodesFree>\d+<\/inodesFree>/.exec(fixtureText("status-detail")) ?? [];
+    const [none] = parseDetail(parseXml(fixtureText("status-detail").replace(told, ""), "")).values();
+    expect(none).toMatchObject({ freeInodes: 0 });
   });
 
   it.each([

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Step } from "../../../src/core/plan.ts";
+import { sshArgv } from "../../../src/core/ssh.ts";
 import { healthOf } from "../../../src/storage-ops/gluster/health.ts";
 import { GLUSTER_KINDS } from "../../../src/storage-ops/gluster/kinds.ts";
 import { readPool } from "../../../src/storage-ops/gluster/state.ts";
@@ -79,15 +80,29 @@ describe("healing onto a new brick", () => {
   const HEAL = `${ask}volume heal shared_data info summary`;
   const STATISTICS = "gluster --mode=script volume heal shared_data statistics";
   const ended = plainText("heal-statistics.txt").replace("Crawl is in progress", "Ending time of crawl: later");
+  const viewOf = (peer: number, text: FakeAnswer = fixtureText("volume-info")) => ({
+    [sshArgv(`10.77.0.${peer}`, [`${ask}volume info shared_data`])
+      .join(" ")
+      .replaceAll("'", "")]: text,
+  });
   const whole = {
     ...wholeBricks(),
+    ...viewOf(2),
+    ...viewOf(3),
+    ...viewOf(4),
     [STATISTICS]: ended,
     [`${ask}pool list`]: fixtureText("pool-list"),
     [`${ask}volume info all`]: fixtureText("volume-info"),
   };
   const healing = (more: string[] = []) => step("heal", { volume: "shared_data", bricks: more, before: bricks });
   const standing = (answer: string, more: string[] = [], others: Record<string, FakeAnswer> = {}) =>
-    GLUSTER_KINDS.heal.standing(healing(more), fakeHost({ commands: { ...whole, [HEAL]: answer, ...others } }));
+    GLUSTER_KINDS.heal.standing(healing(more), hostOf({ ...whole, [HEAL]: answer, ...others }));
+  /** Whoever sleeps moves the clock. */
+  const hostOf = (commands: Record<string, FakeAnswer | FakeAnswer[]>) => {
+    const host = fakeHost({ commands });
+    host.sleep = (ms) => host.advance(ms);
+    return host;
+  };
   it("is done only when every brick answers with nothing to heal, the new one too", async () => {
     expect(await standing(fixtureText("heal-summary"))).toMatchObject({ state: "done" });
     expect(await standing(fixtureText("heal-summary"), ["10.77.0.4:/b"])).toMatchObject({ state: "working" });
@@ -116,6 +131,56 @@ describe("healing onto a new brick", () => {
       state: "todo",
       detail: expect.stringContaining("1 file (/b/f7) of which another copy is not whole"),
     });
+  });
+
+  it("is not done while a node that missed the change has the volume as it was, and says where to restart glusterd", async () => {
+    const old = viewOf(
+      4,
+      fixtureText("volume-info").replace("10.77.0.3:/data/glusterfs/shared</name>", "10.77.0.3:/old</name>"),
+    );
+    await expect(standing(fixtureText("heal-summary"), [], old)).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringMatching(
+        /^10\.77\.0\.4 missed the change of volume shared_data .*restart glusterd on 10\.77\.0\.4/,
+      ),
+    });
+    const silent = viewOf(3, exits(255, "Connection refused"));
+    await expect(standing(fixtureText("heal-summary"), [], silent)).rejects.toMatchObject({
+      message: expect.stringMatching(/on 10\.77\.0\.3: could not be read/),
+    });
+  });
+
+  it("has the index crawled for what is listed and not healed, because a full crawl of a new brick does not meet it", async () => {
+    const listed = fixtureText("heal-summary").replace("<totalNumberOfEntries>0<", "<totalNumberOfEntries>2<");
+    const index = "gluster --mode=script volume heal shared_data";
+    const host = fakeHost({ commands: { [HEAL]: listed, [index]: "" } });
+    await GLUSTER_KINDS.heal.otherwise(healing(), host);
+    expect(host.commandLines).toEqual([HEAL, index]);
+    expect(await standing(listed)).toMatchObject({ state: "todo", remaining: 2, idle: true });
+  });
+
+  it("looks every file up through a read-only mount of its own when nothing else heals, and takes that mount away", async () => {
+    const mktemp = "mktemp -d -t fencepost-look-up.XXXXXXXX";
+    const heal = ["entry", "data", "metadata"].map((what) => `--xlator-option=*replicate*.${what}-self-heal=on`);
+    const bricks = "grep -rh ^connected =  --include=private /tmp/fencepost-look-up.1/.meta/graphs/active/";
+    const walk = "nice find /tmp/fencepost-look-up.1 -size +8388607G";
+    const [umount, rmdir] = ["umount --lazy -- /tmp/fencepost-look-up.1", "rmdir -- /tmp/fencepost-look-up.1"];
+    const mount = `glusterfs --volfile-server=localhost --volfile-id=shared_data --read-only ${heal.join(" ")} /tmp/fencepost-look-up.1`;
+    const answers = {
+      [mktemp]: "/tmp/fencepost-look-up.1\n",
+      [mount]: "",
+      [bricks]: ["connected = 1\nconnected = 0\n", "connected = 1\nconnected = 1\n"],
+      [walk]: "",
+      [umount]: "",
+      [rmdir]: "",
+      [HEAL]: fixtureText("heal-summary"),
+    };
+    const host = hostOf(answers);
+    await GLUSTER_KINDS.heal.otherwise(healing(), host);
+    expect(host.commandLines).toEqual([HEAL, mktemp, mount, bricks, bricks, walk, umount, rmdir]);
+    const broken = hostOf({ ...answers, [walk]: exits(1, "Transport endpoint is not connected") });
+    await expect(GLUSTER_KINDS.heal.otherwise(healing(), broken)).rejects.toMatchObject({ kind: "failed" });
+    expect(broken.commandLines.slice(-2)).toEqual([umount, rmdir]);
   });
 
   it("counts ten million entries", async () => {

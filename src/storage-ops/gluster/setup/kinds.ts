@@ -269,11 +269,12 @@ const HERE = {
 
 function onMember(kind: StepKind): StepKind {
   const there = (step: Step, host: Host): Host => hostThrough(host, text(step, "member"));
-  const { standing, guard, guardUndo } = kind;
+  const { standing, guard, guardUndo, otherwise } = kind;
   return {
     standing: (step, host) => standing(step, there(step, host)),
     ...(guard ? { guard: (step: Step, host: Host) => guard(step, there(step, host)) } : {}),
     ...(guardUndo ? { guardUndo: (step: Step, host: Host) => guardUndo(step, there(step, host)) } : {}),
+    ...(otherwise ? { otherwise: (step: Step, host: Host) => otherwise(step, there(step, host)) } : {}),
   };
 }
 
