@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { Output } from "./cluster.ts";
 import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
-import { runUntil } from "./gluster-journal.ts";
+import { runUntil } from "./operation-journal.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
 // A case is many questions to gluster and over ssh; on a machine with other work each takes seconds.
@@ -91,7 +91,7 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
 
   it("adds a copy although glusterd of another node dies in the middle, and heals nothing by halves while that is away", async () => {
     const { id, met, output } = await runUntil(
-      lab,
+      lab.operator("node1"),
       ADD("node3"),
       (record) => record === "step add-brick started",
       async () => {
@@ -181,7 +181,7 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
     // A brick's own directories take some 270: 40 files do not go in here.
     await lab.sh("node4", "mount -t tmpfs -o size=512m,nr_inodes=300 tmpfs /data/glusterfs");
     const { id, output } = await runUntil(
-      lab,
+      lab.operator("node1"),
       ADD("node4"),
       (record) => record === "step add-brick done",
       async () => {

@@ -78,7 +78,7 @@ export async function startGluster(
     on(node, ["fencepost", ...words.split(" ")], { timeoutMs: 170_000, ...options });
   const operator = (node: string): Operator => ({
     directory: join(lab, node, "disk/fencepost/journal"),
-    start: (words, under) => on(node, [...under, "fencepost", ...words.split(" ")], { timeoutMs: 240_000 }),
+    start: (words, under) => on(node, [...under, "fencepost", ...words.split(" ")], { timeoutMs: 300_000 }),
     signal: (name, pid) => on(node, ["kill", `-${name}`, String(pid)]),
   });
 
