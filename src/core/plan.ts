@@ -90,6 +90,7 @@ export type ApplyOptions = {
   onStart?: (step: Step) => Promise<void> | void;
   onProgress?: (progress: Progress) => Promise<void> | void;
   onEnd?: (step: Step, report: StepReport) => Promise<void> | void;
+  /** The longest time from one question to the next. */
   pollMs?: number;
   /** How long a change that nobody knows the outcome of is asked about. */
   decideMs?: number;
@@ -97,11 +98,15 @@ export type ApplyOptions = {
   stallMs?: number;
 };
 
-const POLL_MS = 1_000;
+/** Asked often at first, then more and more seldom: what takes an hour is not asked about every second. */
+const POLL_MS = 5_000;
+const FIRST_POLL_MS = 250;
+const nextPollMs = (elapsedMs: number, mostMs: number): number =>
+  Math.min(mostMs, Math.max(FIRST_POLL_MS, elapsedMs / 12));
 const DECIDE_MS = 300_000;
 const STALL_MS = 1_800_000;
-/** So often a wait may find that nothing is going on. */
-const MAX_IDLE = 5;
+/** So long a wait may find that nothing is going on. */
+const IDLE_MS = 6_000;
 /** Between two turns of a command that may be given again, doubled each time, at most the second. */
 const REPEAT_MS = [1_000, 60_000] as const;
 /** glusterd's lock is held for seconds; a stale one for three minutes (its mgmt_v3 lock timer). */
@@ -189,7 +194,6 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
       if (standing.state !== "todo") break;
       if (step.waits && (failure === undefined || step.repeats)) {
         if (failure !== undefined) await options.onProgress?.({ step, text: failure });
-        standing = { ...standing, state: "working" };
         break;
       }
       const busy = busyFor(result, attempt);
@@ -200,7 +204,8 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
       await options.onProgress?.({ step, text: `busy: ${failure ?? result.stderr}; again in ${busy / 1000} s` });
       await host.sleep(busy, options.signal);
     }
-    if (standing.state === "working") standing = await waitFor(step, options);
+    const isUnderWay = standing.state === "working" || (standing.state === "todo" && step.waits);
+    if (isUnderWay) standing = await waitFor(step, standing, options);
     if (standing.state === "done") return end({ id: step.id, status: "done", detail: standing.detail });
     return end({ id: step.id, status: "unknown", detail: standing.detail, kind: "timeout" });
   } catch (error) {
@@ -220,7 +225,7 @@ function endedBadly(error: unknown, state: Standing["state"] | undefined): Stand
 /** Asks until the answer is one; `working` is one for a step that waits. */
 async function decide(step: Step, turn: "first" | "again", options: ApplyOptions): Promise<Standing> {
   const { host, kinds, pollMs = POLL_MS, decideMs = DECIDE_MS } = options;
-  const untilMs = host.monotonicMs() + decideMs;
+  const startedMs = host.monotonicMs();
   for (;;) {
     const standing = await (kinds[step.kind] as StepKind).standing(step, host);
     // What could not be asked before anything was begun is no reason to wait: nothing is changed on a guess.
@@ -228,32 +233,36 @@ async function decide(step: Step, turn: "first" | "again", options: ApplyOptions
       (standing.state === "unknown" && (turn === "again" || step.repeats === true)) ||
       (standing.state === "working" && !step.waits);
     if (!undecided) return standing;
-    if (options.signal?.aborted || host.monotonicMs() >= untilMs) return { ...standing, state: "unknown" };
+    const elapsedMs = host.monotonicMs() - startedMs;
+    if (options.signal?.aborted || elapsedMs >= decideMs) return { ...standing, state: "unknown" };
     await options.onProgress?.({ step, text: `${turn === "first" ? "asking" : "not decided"}: ${standing.detail}` });
-    await host.sleep(pollMs, options.signal);
+    await host.sleep(nextPollMs(elapsedMs, pollMs), options.signal);
   }
 }
 
-/** Waits for what takes its time, tells how it goes, and says when nothing moves. */
-async function waitFor(step: Step, options: ApplyOptions): Promise<Standing> {
+/** Waits for what takes its time, tells how it goes, and says when nothing moves. `standing`: as it was just asked. */
+async function waitFor(step: Step, standing: Standing, options: ApplyOptions): Promise<Standing> {
   const { host, kinds, pollMs = POLL_MS, stallMs = STALL_MS } = options;
   const startedMs = host.monotonicMs();
   let first: number | undefined;
   let best = Number.POSITIVE_INFINITY;
   let movedMs = startedMs;
   let last = "";
-  let idle = 0;
+  let idleSinceMs: number | undefined;
   const again = step.repeats ? repeater(step, options) : undefined;
   for (;;) {
-    const standing = await (kinds[step.kind] as StepKind).standing(step, host);
-    if (standing.state === "done") return standing;
-    const refused = standing.state === "todo" ? await again?.() : undefined;
-    if (refused !== undefined) return { state: "unknown", detail: `${refused} (${standing.detail})` };
-    idle = standing.state === "todo" && standing.remaining === undefined && !again ? idle + 1 : 0;
-    if (idle > MAX_IDLE) return { state: "unknown", detail: `it does not go on: ${standing.detail}` };
+    const { state, detail, remaining } = standing;
+    if (state === "done") return standing;
+    const isMoving = standing.moves === true || (remaining !== undefined && remaining < best);
+    // What is getting less by itself needs no other round: one looks at every file again.
+    const refused = state === "todo" && !isMoving ? await again?.() : undefined;
+    if (refused !== undefined) return { state: "unknown", detail: `${refused} (${detail})` };
     const nowMs = host.monotonicMs();
-    const { remaining } = standing;
-    if (standing.moves || (remaining !== undefined && remaining < best)) {
+    const isIdle = state === "todo" && remaining === undefined && !again;
+    idleSinceMs = isIdle ? (idleSinceMs ?? nowMs) : undefined;
+    if (idleSinceMs !== undefined && nowMs - idleSinceMs >= IDLE_MS)
+      return { state: "unknown", detail: `it does not go on: ${detail}` };
+    if (isMoving) {
       best = Math.min(best, remaining ?? best);
       movedMs = nowMs;
     }
@@ -264,17 +273,15 @@ async function waitFor(step: Step, options: ApplyOptions): Promise<Standing> {
       perSecond > 0 && remaining !== undefined
         ? `, ${perSecond.toFixed(1)}/s, ${Math.ceil(remaining / perSecond)} s left`
         : "";
-    const text = `${standing.detail}${left}`;
+    const text = `${detail}${left}`;
     if (text !== last) await options.onProgress?.({ step, text });
     last = text;
-    if (options.signal?.aborted) return { state: "unknown", detail: `${standing.detail}; no longer waited for` };
+    if (options.signal?.aborted) return { state: "unknown", detail: `${detail}; no longer waited for` };
     if (nowMs - movedMs >= stallMs) {
-      return {
-        state: "unknown",
-        detail: `stalled: nothing moved for ${Math.round(stallMs / 1000)} s: ${standing.detail}`,
-      };
+      return { state: "unknown", detail: `stalled: nothing moved for ${Math.round(stallMs / 1000)} s: ${detail}` };
     }
-    await host.sleep(pollMs, options.signal);
+    await host.sleep(nextPollMs(nowMs - startedMs, pollMs), options.signal);
+    standing = await (kinds[step.kind] as StepKind).standing(step, host);
   }
 }
 

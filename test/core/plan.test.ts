@@ -246,7 +246,41 @@ describe("applying a plan", () => {
       onProgress: ({ text }) => void told.push(text),
     });
     expect(await statuses(reports)).toEqual(["a done"]);
-    expect(told).toEqual(["30 left", "20 left, 10.0/s, 2 s left", "10 left, 10.0/s, 1 s left"]);
+    // Asked every 250 ms at first.
+    expect(told).toEqual(["30 left", "20 left, 20.0/s, 1 s left", "10 left, 26.7/s, 1 s left"]);
+  });
+
+  it("asks more and more seldom about what takes long", async () => {
+    const lab = world({ a: "" });
+    const crawling: Standing = { state: "working", detail: "a crawl is at work", moves: true };
+    lab.standings.set("a", [{ state: "todo", detail: "off" }, ...Array.from({ length: 100 }, () => crawling)]);
+    const plan = planOf(stepNamed("a", { waits: true }));
+    const journal = closed(await createJournal(lab.host, "test", plan, lab.directory));
+    expect(await statuses(applyPlan(plan, { ...lab, journal }))).toEqual(["a done"]);
+    // 100 questions: 12 in the first 3 s, then 8 % later each, and never more than 5 s apart.
+    expect(lab.host.monotonicMs()).toBeGreaterThan(250_000);
+    expect(lab.host.monotonicMs()).toBeLessThan(500_000);
+  });
+
+  it("does not wait for what was begun and does not go on", async () => {
+    const lab = world({ a: "" });
+    lab.standings.set(
+      "a",
+      Array.from({ length: 2_000 }, (): Standing => ({ state: "todo", detail: "not started" })),
+    );
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true })));
+    expect(await reports).toMatchObject([{ status: "unknown", detail: "it does not go on: not started" }]);
+    expect(lab.host.commandLines).toEqual(["turn a on"]);
+  });
+
+  it("does not give a command again while what is left gets less by itself", async () => {
+    const lab = world({ a: "" });
+    const left = (remaining: number): Standing => ({ state: "todo", detail: `${remaining} left`, remaining });
+    const lessening = Array.from({ length: 1_000 }, (_, at) => left(1_000 - at));
+    lab.standings.set("a", [{ state: "todo", detail: "off" }, ...lessening, { state: "done", detail: "on" }]);
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true, repeats: true })));
+    expect(await statuses(reports)).toEqual(["a done"]);
+    expect(lab.host.commandLines).toEqual(["turn a on"]);
   });
 
   it("says when a wait does not move any more", async () => {

@@ -8,6 +8,7 @@ import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import { BUSY, type Standing, type Step, type StepKinds } from "../../core/plan.ts";
 import { reasonsAgainstBlame } from "./blame.ts";
+import { readHealCount } from "./heal-count.ts";
 import { type Grow, reasonsAgainstAdd, reasonsAgainstRemoval, refuse } from "./plan.ts";
 import { reasonsAgainstDetach } from "./safety.ts";
 import { leftoversArgv, readSite, reasonsAgainstSite } from "./site.ts";
@@ -152,23 +153,21 @@ export function healStanding(heal: readonly BrickHeal[], bricks: readonly string
   return { state: "done", detail: "nothing to heal on any brick" };
 }
 
-/** 0 entries in heal info is no proof; when nothing crawls any more, every file on every brick is looked at. */
+/** Heal info is asked when nothing crawls any more, and 0 entries in it is no proof: every file on every brick is looked at. */
 async function standingOfHeal(step: Step, host: Host): Promise<Standing> {
   const name = text(step, "volume");
-  const byIndex = healStanding(await readHeal(host, name), [...list(step, "before"), ...list(step, "bricks")]);
-  if (byIndex.state === "working") return byIndex;
   const running = (await readCrawls(host, name)).filter(({ isRunning }) => isRunning);
   if (running.length > 0) {
     const told = running.map(({ brick, type }) => `${type.toLowerCase()} crawl of brick ${Number(brick) + 1} at work`);
-    return {
-      ...byIndex,
-      state: "working",
-      detail: `${byIndex.detail}; ${told.join(", ")}`,
-      moves: byIndex.state === "done",
-    };
+    const count = await readHealCount(host, name);
+    const left = count === "unknown" ? "unknown how much is to heal" : `${count} entries to heal`;
+    const detail = `${left}; ${told.join(", ")}`;
+    return { state: "working", detail, ...(count === "unknown" ? {} : { remaining: count }), moves: count === 0 };
   }
+  const byIndex = healStanding(await readHeal(host, name), [...list(step, "before"), ...list(step, "bricks")]);
   if (byIndex.state !== "done") return byIndex;
-  const reasons = await reasonsAgainstBlame(host, await readPeers(host), await readVolume(host, name));
+  const [peers, volume] = await Promise.all([readPeers(host), readVolume(host, name)]);
+  const reasons = await reasonsAgainstBlame(host, peers, volume);
   if (reasons.length > 0) return { state: "todo", detail: reasons.join("; "), remaining: reasons.length };
   return { state: "done", detail: "nothing to heal on any brick, no file that a copy misses" };
 }
@@ -202,15 +201,18 @@ export const GLUSTER_KINDS = {
     }),
     guard: async (step, host) => {
       const name = text(step, "volume");
-      const pool = await readPool(host, (volume) => volume.name === name);
+      const [pool, ...sites] = await Promise.all([
+        readPool(host, (volume) => volume.name === name),
+        ...list(step, "bricks").map((brick) => {
+          const at = brick.indexOf(":/");
+          return readSite(host, brick.slice(0, at), brick.slice(at + 1));
+        }),
+      ]);
       const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
       const reasons = reasonsAgainstAdd(pool, volume, text(step, "grow") as Grow);
       if (volume.bricks.map((brick) => brick.name).join(" ") !== list(step, "before").join(" "))
         reasons.push("its bricks are not those this was planned for");
-      for (const brick of list(step, "bricks")) {
-        const at = brick.indexOf(":/");
-        reasons.push(...reasonsAgainstSite(await readSite(host, brick.slice(0, at), brick.slice(at + 1))));
-      }
+      for (const site of sites) reasons.push(...reasonsAgainstSite(site));
       refuse(
         `volume ${name}: cannot add ${list(step, "bricks").join(", ")}`,
         reasons,
