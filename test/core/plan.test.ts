@@ -253,7 +253,8 @@ describe("applying a plan", () => {
   it("asks more and more seldom about what takes long", async () => {
     const lab = world({ a: "" });
     const crawling: Standing = { state: "working", detail: "a crawl is at work", moves: true };
-    lab.standings.set("a", [{ state: "todo", detail: "off" }, ...Array.from({ length: 100 }, () => crawling)]);
+    const steps = [{ state: "todo", detail: "off" } as const, ...Array.from({ length: 100 }, () => crawling)];
+    lab.standings.set("a", [...steps, { state: "done", detail: "on" }]);
     const plan = planOf(stepNamed("a", { waits: true }));
     const journal = closed(await createJournal(lab.host, "test", plan, lab.directory));
     expect(await statuses(applyPlan(plan, { ...lab, journal }))).toEqual(["a done"]);
