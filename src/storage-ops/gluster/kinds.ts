@@ -82,23 +82,29 @@ async function unwholeCopies(step: Step, host: Host, pool: Pool): Promise<string
 
 async function guardRemoval(step: Step, host: Host): Promise<void> {
   const name = text(step, "volume");
-  const pool = await readPool(host, (volume) => volume.name === name);
-  const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
   const bricks = list(step, "bricks");
-  const reasons = reasonsAgainstRemoval(
+  const isCommit = step.kind === "remove-brick-commit";
+  let pool: Pool | undefined;
+  const readReasons = async (): Promise<string[]> => {
+    pool = await readPool(host, (volume) => volume.name === name);
+    const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
     // A commit comes after its own start, which is the one task that may be there.
-    step.kind === "remove-brick-commit" ? withoutTasks(pool, name) : pool,
-    volume,
-  );
-  if (volume.replica !== step.data.replica) {
-    reasons.push(`it was replica ${step.data.replica} when this was planned and is replica ${volume.replica} now`);
+    const reasons = reasonsAgainstRemoval(isCommit ? withoutTasks(pool, name) : pool, volume);
+    if (volume.replica !== step.data.replica) {
+      reasons.push(`it was replica ${step.data.replica} when this was planned and is replica ${volume.replica} now`);
+    }
+    if (isCommit) {
+      const state = migrationStanding(await readMigration(host, name, bricks));
+      if (state.state !== "done") reasons.push(`the data has not moved: ${state.detail}`);
+    }
+    return reasons;
+  };
+  let reasons = await readReasons();
+  if (reasons.length === 0 && pool) {
+    reasons = await unwholeCopies(step, host, pool);
+    // That may have taken hours.
+    if (reasons.length === 0) reasons = await readReasons();
   }
-  if (step.kind === "remove-brick-commit") {
-    const migration = await readMigration(host, name, bricks);
-    const state = migrationStanding(migration);
-    if (state.state !== "done") reasons.push(`the data has not moved: ${state.detail}`);
-  }
-  if (reasons.length === 0) reasons.push(...(await unwholeCopies(step, host, pool)));
   refuse(`volume ${name}: cannot remove ${bricks.join(", ")}`, reasons, `fencepost gluster health --volume ${name}`);
 }
 
