@@ -98,11 +98,11 @@ export type ApplyOptions = {
   stallMs?: number;
 };
 
-/** Asked often at first, then more and more seldom: what takes an hour is not asked about every second. */
+/** Asked often at first and near the end, else more and more seldom: what takes an hour is not asked about every second. */
 const POLL_MS = 5_000;
 const FIRST_POLL_MS = 250;
-const nextPollMs = (elapsedMs: number, mostMs: number): number =>
-  Math.min(mostMs, Math.max(FIRST_POLL_MS, elapsedMs / 12));
+const nextPollMs = (elapsedMs: number, mostMs: number, leftMs = Number.POSITIVE_INFINITY): number =>
+  Math.min(mostMs, Math.max(FIRST_POLL_MS, Math.min(elapsedMs / 8, leftMs)));
 const DECIDE_MS = 300_000;
 const STALL_MS = 1_800_000;
 /** So long a wait may find that nothing is going on. */
@@ -185,7 +185,9 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
       endedBadly(error, again && step.repeats ? "todo" : undefined),
     );
     if (standing.state === "done") return end({ id: step.id, status: "already", detail: standing.detail });
-    for (let attempt = 0; standing.state === "todo"; attempt++) {
+    // Something else may be at work on it already (an index crawl of gluster's own), but not all that this step begins.
+    const joins = standing.state === "working" && !again && step.repeats === true;
+    for (let attempt = 0; standing.state === "todo" || (joins && attempt === 0); attempt++) {
       await kind.guard?.(step, host);
       await journal.record(step.id, "started", step.title);
       const result = await host.run(step.argv, { timeoutMs: step.timeoutMs });
@@ -269,18 +271,16 @@ async function waitFor(step: Step, standing: Standing, options: ApplyOptions): P
     if (first === undefined || (remaining ?? 0) > first) first = remaining;
     const perSecond =
       first === undefined || remaining === undefined ? 0 : ((first - remaining) * 1000) / (nowMs - startedMs || 1);
-    const left =
-      perSecond > 0 && remaining !== undefined
-        ? `, ${perSecond.toFixed(1)}/s, ${Math.ceil(remaining / perSecond)} s left`
-        : "";
-    const text = `${detail}${left}`;
+    const leftMs = perSecond > 0 && remaining ? (remaining * 1000) / perSecond : undefined;
+    const rate = perSecond > 0 ? `, ${perSecond.toFixed(1)}/s, ${Math.ceil((leftMs ?? 0) / 1000)} s left` : "";
+    const text = `${detail}${rate}`;
     if (text !== last) await options.onProgress?.({ step, text });
     last = text;
     if (options.signal?.aborted) return { state: "unknown", detail: `${detail}; no longer waited for` };
     if (nowMs - movedMs >= stallMs) {
       return { state: "unknown", detail: `stalled: nothing moved for ${Math.round(stallMs / 1000)} s: ${detail}` };
     }
-    await host.sleep(nextPollMs(nowMs - startedMs, pollMs), options.signal);
+    await host.sleep(nextPollMs(nowMs - startedMs, pollMs, leftMs), options.signal);
     standing = await (kinds[step.kind] as StepKind).standing(step, host);
   }
 }

@@ -258,7 +258,7 @@ describe("applying a plan", () => {
     const plan = planOf(stepNamed("a", { waits: true }));
     const journal = closed(await createJournal(lab.host, "test", plan, lab.directory));
     expect(await statuses(applyPlan(plan, { ...lab, journal }))).toEqual(["a done"]);
-    // 100 questions: 12 in the first 3 s, then 8 % later each, and never more than 5 s apart.
+    // 100 questions: 8 in the first 2 s, then each an eighth later, and never more than 5 s apart.
     expect(lab.host.monotonicMs()).toBeGreaterThan(250_000);
     expect(lab.host.monotonicMs()).toBeLessThan(500_000);
   });
@@ -272,6 +272,39 @@ describe("applying a plan", () => {
     const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true })));
     expect(await reports).toMatchObject([{ status: "unknown", detail: "it does not go on: not started" }]);
     expect(lab.host.commandLines).toEqual(["turn a on"]);
+  });
+
+  it("gives a command that may be given again though something is at work already, unless it has given it before", async () => {
+    const lab = world({ a: "" });
+    const crawling: Standing = { state: "working", detail: "a crawl is at work", moves: true };
+    const done: Standing = { state: "done", detail: "on" };
+    lab.standings.set("a", [crawling, crawling, crawling, done]);
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true, repeats: true })));
+    expect(await statuses(reports)).toEqual(["a done"]);
+    expect(lab.host.commandLines).toEqual(["turn a on"]);
+
+    const other = world({ a: "" });
+    other.standings.set("a", [crawling, crawling, done]);
+    const waiting = await apply(other, planOf(stepNamed("a", { waits: true })));
+    expect(await statuses(waiting.reports)).toEqual(["a done"]);
+    expect(other.host.commandLines).toEqual([]);
+  });
+
+  it("asks soon again when little is left", async () => {
+    const lab = world({ a: "" });
+    const left = (remaining: number): Standing => ({ state: "working", detail: `${remaining} left`, remaining });
+    const steps = [
+      { state: "todo", detail: "off" } as const,
+      ...Array.from({ length: 120 }, (_, at) => left(1_200 - at)),
+    ];
+    lab.standings.set("a", [...steps, left(1), { state: "done", detail: "on" }]);
+    const plan = planOf(stepNamed("a", { waits: true }));
+    const journal = closed(await createJournal(lab.host, "test", plan, lab.directory));
+    const asked: number[] = [];
+    const onProgress = () => void asked.push(lab.host.monotonicMs());
+    expect(await statuses(applyPlan(plan, { ...lab, journal, onProgress }))).toEqual(["a done"]);
+    expect(lab.host.monotonicMs() - (asked.at(-1) ?? 0)).toBeLessThan(1_000);
+    expect((asked.at(-1) ?? 0) - (asked.at(-2) ?? 0)).toBe(5_000);
   });
 
   it("does not give a command again while what is left gets less by itself", async () => {

@@ -9,7 +9,8 @@ import type { Host } from "../../core/host.ts";
 import { BUSY, type Standing, type Step, type StepKinds } from "../../core/plan.ts";
 import { reasonsAgainstBlame } from "./blame.ts";
 import { readHealCount } from "./heal-count.ts";
-import { type Grow, reasonsAgainstAdd, reasonsAgainstRemoval, refuse } from "./plan.ts";
+import { type Grow, reasonsAgainstAdd, refuse } from "./plan.ts";
+import { reasonsAgainstRemoval } from "./remove-plan.ts";
 import { reasonsAgainstDetach } from "./safety.ts";
 import { leftoversArgv, readSite, reasonsAgainstSite } from "./site.ts";
 import {
@@ -51,12 +52,16 @@ const notThere = (name: string): never => {
   throw new OpsError("failed", `volume ${name}: not there any more`, { hint: "gluster volume list" });
 };
 
-/** `volume info` is read from this node's disk; `volume status` takes the volume's lock, so nobody is changing it. */
+/**
+ * `volume info` is read from this node's disk; `volume status` takes the volume's lock, so nobody is changing it. A brick on
+ * a node that is not there is not in the status: `info` alone says that one is gone.
+ */
 async function bricksListed(step: Step, host: Host): Promise<{ listed: string[]; wanted: string[] }> {
   const name = text(step, "volume");
-  await readVolumeStatus(host, name);
-  const listed = (await readVolume(host, name)).bricks.map((brick) => brick.name);
-  return { listed, wanted: list(step, "bricks") };
+  const wanted = list(step, "bricks");
+  const told = [...(await readVolumeStatus(host, name)).bricksOnline.keys()];
+  if (wanted.every((brick) => told.includes(brick))) return { listed: told, wanted };
+  return { listed: (await readVolume(host, name)).bricks.map((brick) => brick.name), wanted };
 }
 
 const bricksGone = asked(async (step, host) => {
