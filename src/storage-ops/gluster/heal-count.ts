@@ -1,7 +1,8 @@
 /**
  * How much is left to heal, cheaply: for telling how it goes while it goes, never for telling that it is over.
- * `heal info` locks every entry it lists, on every brick, and holds up the very heal that is waited for: measured with 10.3,
- * 3 s of every 4 while a thousand files were healed. This is the length of the bricks' own index, without a lock.
+ * `heal info` inspects every entry it lists on every copy, and takes that power from the very heal that is waited for:
+ * measured with 10.3, asked every second it was at work 3 s of every 4 while a thousand files were healed. This is the length
+ * of the bricks' own indexes.
  * Input:  `heal VOLUME statistics heal-count`, which has no XML. Output: the sum; unknown where a brick gives no number.
  * Errors: none: what was not told is unknown.
  * Source: cmd_heal_volume_statistics_heal_count_out in cli-rpc-ops.c; test/fixtures/gluster/10.3-heal-count.txt

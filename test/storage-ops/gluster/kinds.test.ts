@@ -79,7 +79,7 @@ describe("healing onto a new brick", () => {
   const HEAL = `${ask}volume heal shared_data info summary`;
   const STATISTICS = "gluster --mode=script volume heal shared_data statistics";
   const HEAL_COUNT = `${STATISTICS} heal-count`;
-  /** heal info locks what is being healed: it is not asked while a crawl is at work. */
+  /** heal info takes its power from the heal: it is not asked while a crawl is at work. */
   const NOT_ASKED = "";
   const ended = plainText("heal-statistics.txt").replace("Crawl is in progress", "Ending time of crawl: later");
   const whole = {
