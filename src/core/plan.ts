@@ -101,14 +101,17 @@ export type ApplyOptions = {
 /** Asked often at first and near the end, else more and more seldom: what takes an hour is not asked about every second. */
 const POLL_MS = 5_000;
 const FIRST_POLL_MS = 250;
-const nextPollMs = (elapsedMs: number, mostMs: number, leftMs = Number.POSITIVE_INFINITY): number =>
-  Math.min(mostMs, Math.max(FIRST_POLL_MS, Math.min(elapsedMs / 8, leftMs)));
+/** `askedMs`: what the last question took; a machine that is busy has better to do than to answer us. */
+const nextPollMs = (elapsedMs: number, mostMs: number, askedMs: number, leftMs = Number.POSITIVE_INFINITY): number =>
+  Math.min(mostMs, Math.max(FIRST_POLL_MS, askedMs, Math.min(elapsedMs / 8, leftMs)));
 const DECIDE_MS = 300_000;
 const STALL_MS = 1_800_000;
 /** So long a wait may find that nothing is going on. */
 const IDLE_MS = 6_000;
 /** Between two turns of a command that may be given again, doubled each time, at most the second. */
 const REPEAT_MS = [1_000, 60_000] as const;
+/** Taken well, it is given again only when nothing has moved for this long: gluster's crawls rest a second between rounds. */
+const QUIET_MS = 3_000;
 /** glusterd's lock is held for seconds; a stale one for three minutes (its mgmt_v3 lock timer). */
 const BUSY_RETRIES_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000];
 export const BUSY = /another transaction (is )?in progress|locking failed|unable to acquire lock|please try again/i;
@@ -185,6 +188,7 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
       endedBadly(error, again && step.repeats ? "todo" : undefined),
     );
     if (standing.state === "done") return end({ id: step.id, status: "already", detail: standing.detail });
+    let wasRefused = false;
     // Something else may be at work on it already (an index crawl of gluster's own), but not all that this step begins.
     const joins = standing.state === "working" && !again && step.repeats === true;
     for (let attempt = 0; standing.state === "todo" || (joins && attempt === 0); attempt++) {
@@ -192,6 +196,7 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
       await journal.record(step.id, "started", step.title);
       const result = await host.run(step.argv, { timeoutMs: step.timeoutMs });
       const failure = failureOf(result, step.timeoutMs);
+      wasRefused = failure !== undefined;
       standing = await decide(step, "again", options);
       if (standing.state !== "todo") break;
       if (step.waits && (failure === undefined || step.repeats)) {
@@ -207,7 +212,7 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
       await host.sleep(busy, options.signal);
     }
     const isUnderWay = standing.state === "working" || (standing.state === "todo" && step.waits);
-    if (isUnderWay) standing = await waitFor(step, standing, options);
+    if (isUnderWay) standing = await waitFor(step, standing, wasRefused, options);
     if (standing.state === "done") return end({ id: step.id, status: "done", detail: standing.detail });
     return end({ id: step.id, status: "unknown", detail: standing.detail, kind: "timeout" });
   } catch (error) {
@@ -229,35 +234,38 @@ async function decide(step: Step, turn: "first" | "again", options: ApplyOptions
   const { host, kinds, pollMs = POLL_MS, decideMs = DECIDE_MS } = options;
   const startedMs = host.monotonicMs();
   for (;;) {
+    const askedMs = host.monotonicMs();
     const standing = await (kinds[step.kind] as StepKind).standing(step, host);
     // What could not be asked before anything was begun is no reason to wait: nothing is changed on a guess.
     const undecided =
       (standing.state === "unknown" && (turn === "again" || step.repeats === true)) ||
       (standing.state === "working" && !step.waits);
     if (!undecided) return standing;
-    const elapsedMs = host.monotonicMs() - startedMs;
+    const nowMs = host.monotonicMs();
+    const elapsedMs = nowMs - startedMs;
     if (options.signal?.aborted || elapsedMs >= decideMs) return { ...standing, state: "unknown" };
     await options.onProgress?.({ step, text: `${turn === "first" ? "asking" : "not decided"}: ${standing.detail}` });
-    await host.sleep(nextPollMs(elapsedMs, pollMs), options.signal);
+    await host.sleep(nextPollMs(elapsedMs, pollMs, nowMs - askedMs), options.signal);
   }
 }
 
-/** Waits for what takes its time, tells how it goes, and says when nothing moves. `standing`: as it was just asked. */
-async function waitFor(step: Step, standing: Standing, options: ApplyOptions): Promise<Standing> {
+/** Waits for what takes its time, tells how it goes, and says when nothing moves. `standing`: as it was just asked; `wasRefused`: its command was. */
+async function waitFor(step: Step, standing: Standing, wasRefused: boolean, options: ApplyOptions): Promise<Standing> {
   const { host, kinds, pollMs = POLL_MS, stallMs = STALL_MS } = options;
   const startedMs = host.monotonicMs();
   let first: number | undefined;
   let best = Number.POSITIVE_INFINITY;
   let movedMs = startedMs;
   let last = "";
+  let tookMs = 0;
   let idleSinceMs: number | undefined;
-  const again = step.repeats ? repeater(step, options) : undefined;
+  const again = step.repeats ? repeater(step, wasRefused, options) : undefined;
   for (;;) {
     const { state, detail, remaining } = standing;
     if (state === "done") return standing;
     const isMoving = standing.moves === true || (remaining !== undefined && remaining < best);
     // What is getting less by itself needs no other round: one looks at every file again.
-    const refused = state === "todo" && !isMoving ? await again?.() : undefined;
+    const refused = state === "todo" && !isMoving ? await again?.(movedMs) : undefined;
     if (refused !== undefined) return { state: "unknown", detail: `${refused} (${detail})` };
     const nowMs = host.monotonicMs();
     const isIdle = state === "todo" && remaining === undefined && !again;
@@ -280,24 +288,27 @@ async function waitFor(step: Step, standing: Standing, options: ApplyOptions): P
     if (nowMs - movedMs >= stallMs) {
       return { state: "unknown", detail: `stalled: nothing moved for ${Math.round(stallMs / 1000)} s: ${detail}` };
     }
-    await host.sleep(nextPollMs(nowMs - startedMs, pollMs, leftMs), options.signal);
+    await host.sleep(nextPollMs(nowMs - startedMs, pollMs, tookMs, leftMs), options.signal);
+    const askedMs = host.monotonicMs();
     standing = await (kinds[step.kind] as StepKind).standing(step, host);
+    tookMs = host.monotonicMs() - askedMs;
   }
 }
 
 /** Gives a command again, more and more seldom; why it was refused, once nothing but that has come of it for decideMs. */
-function repeater(step: Step, { host, onProgress, decideMs = DECIDE_MS }: ApplyOptions) {
+function repeater(step: Step, wasRefused: boolean, { host, onProgress, decideMs = DECIDE_MS }: ApplyOptions) {
   const [firstMs, mostMs] = REPEAT_MS;
   let waitMs: number = firstMs;
-  let dueMs = host.monotonicMs() + waitMs;
-  let refusedMs: number | undefined;
-  return async (): Promise<string | undefined> => {
+  let givenMs = host.monotonicMs();
+  let refusedMs = wasRefused ? givenMs : undefined;
+  return async (movedMs: number): Promise<string | undefined> => {
+    const dueMs = refusedMs === undefined ? Math.max(movedMs + QUIET_MS, givenMs + waitMs) : givenMs + waitMs;
     if (host.monotonicMs() < dueMs) return undefined;
     const result = await host.run(step.argv, { timeoutMs: step.timeoutMs });
     const failure = failureOf(result, step.timeoutMs);
     const nowMs = host.monotonicMs();
     waitMs = Math.min(waitMs * 2, mostMs);
-    dueMs = nowMs + waitMs;
+    givenMs = nowMs;
     if (failure === undefined) {
       refusedMs = undefined;
       return undefined;
