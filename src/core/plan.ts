@@ -253,8 +253,10 @@ async function decide(step: Step, turn: "first" | "again", options: ApplyOptions
 async function waitFor(step: Step, standing: Standing, wasRefused: boolean, options: ApplyOptions): Promise<Standing> {
   const { host, kinds, pollMs = POLL_MS, stallMs = STALL_MS } = options;
   const startedMs = host.monotonicMs();
-  let first: number | undefined;
-  let best = Number.POSITIVE_INFINITY;
+  /** The most that was left, and when: a heal finds out what there is to do while it works. */
+  let most: number | undefined;
+  let mostMs = startedMs;
+  let before = Number.POSITIVE_INFINITY;
   let movedMs = startedMs;
   let last = "";
   let tookMs = 0;
@@ -263,7 +265,7 @@ async function waitFor(step: Step, standing: Standing, wasRefused: boolean, opti
   for (;;) {
     const { state, detail, remaining } = standing;
     if (state === "done") return standing;
-    const isMoving = standing.moves === true || (remaining !== undefined && remaining < best);
+    const isMoving = standing.moves === true || (remaining !== undefined && remaining < before);
     // What is getting less by itself needs no other round: one looks at every file again.
     const refused = state === "todo" && !isMoving ? await again?.(movedMs) : undefined;
     if (refused !== undefined) return { state: "unknown", detail: `${refused} (${detail})` };
@@ -272,13 +274,16 @@ async function waitFor(step: Step, standing: Standing, wasRefused: boolean, opti
     idleSinceMs = isIdle ? (idleSinceMs ?? nowMs) : undefined;
     if (idleSinceMs !== undefined && nowMs - idleSinceMs >= IDLE_MS)
       return { state: "unknown", detail: `it does not go on: ${detail}` };
-    if (isMoving) {
-      best = Math.min(best, remaining ?? best);
-      movedMs = nowMs;
+    if (isMoving) movedMs = nowMs;
+    if (remaining !== undefined) {
+      before = remaining;
+      if (most === undefined || remaining > most) {
+        most = remaining;
+        mostMs = nowMs;
+      }
     }
-    if (first === undefined || (remaining ?? 0) > first) first = remaining;
     const perSecond =
-      first === undefined || remaining === undefined ? 0 : ((first - remaining) * 1000) / (nowMs - startedMs || 1);
+      most === undefined || remaining === undefined ? 0 : ((most - remaining) * 1000) / (nowMs - mostMs || 1);
     const leftMs = perSecond > 0 && remaining ? (remaining * 1000) / perSecond : undefined;
     const rate = perSecond > 0 ? `, ${perSecond.toFixed(1)}/s, ${Math.ceil((leftMs ?? 0) / 1000)} s left` : "";
     const text = `${detail}${rate}`;

@@ -327,6 +327,15 @@ describe("applying a plan", () => {
     ]);
   });
 
+  it("does not call it a stall while less and less is left, though it was less when it began", async () => {
+    const lab = world({ a: "" });
+    const left = (remaining: number): Standing => ({ state: "working", detail: `${remaining} left`, remaining });
+    const lessening = Array.from({ length: 300 }, (_, at) => left(1_000 - at));
+    lab.standings.set("a", [{ state: "todo", detail: "off" }, left(5), ...lessening, { state: "done", detail: "on" }]);
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true })), { stallMs: 1_000 });
+    expect(await statuses(reports)).toEqual(["a done"]);
+  });
+
   it("gives a command that may be given again until it is done, also one that was refused", async () => {
     const lab = world({ a: exits(10, "Commit failed on node2") });
     const off: Standing = { state: "todo", detail: "off" };
