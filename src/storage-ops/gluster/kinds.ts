@@ -85,14 +85,29 @@ async function unwholeCopies(step: Step, host: Host, pool: Pool): Promise<string
   return reasons;
 }
 
+/** What is quickly read, then every file, then the first once more: the files may have taken hours. */
+async function firstReasons(
+  host: Host,
+  name: string,
+  quick: (pool: Pool, volume: Volume) => string[] | Promise<string[]>,
+  files: (pool: Pool, volume: Volume) => Promise<string[]>,
+): Promise<string[]> {
+  const read = async (): Promise<[Pool, Volume]> => {
+    const pool = await readPool(host, (volume) => volume.name === name);
+    return [pool, pool.volumes.find((one) => one.name === name) ?? notThere(name)];
+  };
+  const now = await read();
+  const reasons = await quick(...now);
+  if (reasons.length > 0) return reasons;
+  const unwhole = await files(...now);
+  return unwhole.length > 0 ? unwhole : quick(...(await read()));
+}
+
 async function guardRemoval(step: Step, host: Host): Promise<void> {
   const name = text(step, "volume");
   const bricks = list(step, "bricks");
   const isCommit = step.kind === "remove-brick-commit";
-  let pool: Pool | undefined;
-  const readReasons = async (): Promise<string[]> => {
-    pool = await readPool(host, (volume) => volume.name === name);
-    const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
+  const quick = async (pool: Pool, volume: Volume): Promise<string[]> => {
     // A commit comes after its own start, which is the one task that may be there.
     const reasons = reasonsAgainstRemoval(isCommit ? withoutTasks(pool, name) : pool, volume);
     if (volume.replica !== step.data.replica) {
@@ -104,12 +119,7 @@ async function guardRemoval(step: Step, host: Host): Promise<void> {
     }
     return reasons;
   };
-  let reasons = await readReasons();
-  if (reasons.length === 0 && pool) {
-    reasons = await unwholeCopies(step, host, pool);
-    // That may have taken hours.
-    if (reasons.length === 0) reasons = await readReasons();
-  }
+  const reasons = await firstReasons(host, name, quick, (pool) => unwholeCopies(step, host, pool));
   refuse(`volume ${name}: cannot remove ${bricks.join(", ")}`, reasons, `fencepost gluster health --volume ${name}`);
 }
 
@@ -233,10 +243,9 @@ export const GLUSTER_KINDS = {
     guardUndo: async (step, host) => {
       // The new copy may already hold what the others lack: the same gate as for any removal.
       const name = text(step, "volume");
-      const pool = await readPool(host, (volume) => volume.name === name);
-      const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
-      const reasons = reasonsAgainstRemoval(pool, volume);
-      if (reasons.length === 0) reasons.push(...(await reasonsAgainstBlame(host, pool.peers, volume)));
+      const reasons = await firstReasons(host, name, reasonsAgainstRemoval, (pool, volume) =>
+        reasonsAgainstBlame(host, pool.peers, volume),
+      );
       refuse(`volume ${name}: cannot take back the new brick`, reasons, `gluster volume heal ${name} info summary`);
     },
   },
