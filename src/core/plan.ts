@@ -94,6 +94,7 @@ export type ApplyOptions = {
   onStart?: (step: Step) => Promise<void> | void;
   onProgress?: (progress: Progress) => Promise<void> | void;
   onEnd?: (step: Step, report: StepReport) => Promise<void> | void;
+  /** The longest time from one question to the next. */
   pollMs?: number;
   /** How long a change that nobody knows the outcome of is asked about. */
   decideMs?: number;
@@ -101,15 +102,22 @@ export type ApplyOptions = {
   stallMs?: number;
 };
 
-const POLL_MS = 1_000;
+/** Asked often at first and near the end, else more and more seldom: what takes an hour is not asked about every second. */
+const POLL_MS = 5_000;
+const FIRST_POLL_MS = 250;
+/** `askedMs`: what the last question took; a machine that is busy has better to do than to answer us. */
+const nextPollMs = (elapsedMs: number, mostMs: number, askedMs: number, leftMs = Number.POSITIVE_INFINITY): number =>
+  Math.min(mostMs, Math.max(FIRST_POLL_MS, askedMs, Math.min(elapsedMs / 8, leftMs)));
 const DECIDE_MS = 300_000;
 const STALL_MS = 1_800_000;
-/** So often a wait may find that nothing is going on. */
-const MAX_IDLE = 5;
+/** So long a wait may find that nothing is going on. */
+const IDLE_MS = 6_000;
 /** So many turns of a command may leave all idle before its kind does something else. */
 const IDLE_TURNS = 3;
 /** Between two turns of a command that may be given again, doubled each time, at most the second. */
 const REPEAT_MS = [1_000, 60_000] as const;
+/** Taken well, it is given again only when nothing has moved for this long: gluster's crawls rest a second between rounds. */
+const QUIET_MS = 3_000;
 /** glusterd's lock is held for seconds; a stale one for three minutes (its mgmt_v3 lock timer). */
 const BUSY_RETRIES_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000];
 export const BUSY = /another transaction (is )?in progress|locking failed|unable to acquire lock|please try again/i;
@@ -186,16 +194,19 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
       endedBadly(error, again && step.repeats ? "todo" : undefined),
     );
     if (standing.state === "done") return end({ id: step.id, status: "already", detail: standing.detail });
-    for (let attempt = 0; standing.state === "todo"; attempt++) {
+    let wasRefused = false;
+    // Something else may be at work on it already (an index crawl of gluster's own), but not all that this step begins.
+    const joins = standing.state === "working" && !again && step.repeats === true;
+    for (let attempt = 0; standing.state === "todo" || (joins && attempt === 0); attempt++) {
       await kind.guard?.(step, host);
       await journal.record(step.id, "started", step.title);
       const result = await host.run(step.argv, { timeoutMs: step.timeoutMs });
       const failure = failureOf(result, step.timeoutMs);
+      wasRefused = failure !== undefined;
       standing = await decide(step, "again", options);
       if (standing.state !== "todo") break;
       if (step.waits && (failure === undefined || step.repeats)) {
         if (failure !== undefined) await options.onProgress?.({ step, text: failure });
-        standing = { ...standing, state: "working" };
         break;
       }
       const busy = busyFor(result, attempt);
@@ -206,7 +217,8 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
       await options.onProgress?.({ step, text: `busy: ${failure ?? result.stderr}; again in ${busy / 1000} s` });
       await host.sleep(busy, options.signal);
     }
-    if (standing.state === "working") standing = await waitFor(step, options);
+    const isUnderWay = standing.state === "working" || (standing.state === "todo" && step.waits);
+    if (isUnderWay) standing = await waitFor(step, standing, wasRefused, options);
     if (standing.state === "done") return end({ id: step.id, status: "done", detail: standing.detail });
     return end({ id: step.id, status: "unknown", detail: standing.detail, kind: "timeout" });
   } catch (error) {
@@ -226,79 +238,90 @@ function endedBadly(error: unknown, state: Standing["state"] | undefined): Stand
 /** Asks until the answer is one; `working` is one for a step that waits. */
 async function decide(step: Step, turn: "first" | "again", options: ApplyOptions): Promise<Standing> {
   const { host, kinds, pollMs = POLL_MS, decideMs = DECIDE_MS } = options;
-  const untilMs = host.monotonicMs() + decideMs;
+  const startedMs = host.monotonicMs();
   for (;;) {
+    const askedMs = host.monotonicMs();
     const standing = await (kinds[step.kind] as StepKind).standing(step, host);
     // What could not be asked before anything was begun is no reason to wait: nothing is changed on a guess.
     const undecided =
       (standing.state === "unknown" && (turn === "again" || step.repeats === true)) ||
       (standing.state === "working" && !step.waits);
     if (!undecided) return standing;
-    if (options.signal?.aborted || host.monotonicMs() >= untilMs) return { ...standing, state: "unknown" };
+    const nowMs = host.monotonicMs();
+    const elapsedMs = nowMs - startedMs;
+    if (options.signal?.aborted || elapsedMs >= decideMs) return { ...standing, state: "unknown" };
     await options.onProgress?.({ step, text: `${turn === "first" ? "asking" : "not decided"}: ${standing.detail}` });
-    await host.sleep(pollMs, options.signal);
+    await host.sleep(nextPollMs(elapsedMs, pollMs, nowMs - askedMs), options.signal);
   }
 }
 
-/** Waits for what takes its time, tells how it goes, and says when nothing moves. */
-async function waitFor(step: Step, options: ApplyOptions): Promise<Standing> {
+/** Waits for what takes its time, tells how it goes, and says when nothing moves. `standing`: as it was just asked; `wasRefused`: its command was. */
+async function waitFor(step: Step, standing: Standing, wasRefused: boolean, options: ApplyOptions): Promise<Standing> {
   const { host, kinds, pollMs = POLL_MS, stallMs = STALL_MS } = options;
   const startedMs = host.monotonicMs();
-  let first: number | undefined;
-  let best = Number.POSITIVE_INFINITY;
+  /** The most that was left, and when: a heal finds out what there is to do while it works. */
+  let most: number | undefined;
+  let mostMs = startedMs;
+  let before = Number.POSITIVE_INFINITY;
   let movedMs = startedMs;
   let last = "";
-  let idle = 0;
-  const again = step.repeats ? repeater(step, options) : undefined;
+  let tookMs = 0;
+  let idleSinceMs: number | undefined;
+  const again = step.repeats ? repeater(step, wasRefused, options) : undefined;
   for (;;) {
-    const standing = await (kinds[step.kind] as StepKind).standing(step, host);
-    if (standing.state === "done") return standing;
-    const refused = standing.state === "todo" ? await again?.(standing.idle === true) : undefined;
-    if (refused !== undefined) return { state: "unknown", detail: `${refused} (${standing.detail})` };
-    idle = standing.state === "todo" && standing.remaining === undefined && !again ? idle + 1 : 0;
-    if (idle > MAX_IDLE) return { state: "unknown", detail: `it does not go on: ${standing.detail}` };
+    const { state, detail, remaining } = standing;
+    if (state === "done") return standing;
+    const isMoving = standing.moves === true || (remaining !== undefined && remaining < before);
+    // What is getting less by itself needs no other round: one looks at every file again.
+    const refused = state === "todo" && !isMoving ? await again?.(movedMs, standing.idle === true) : undefined;
+    if (refused !== undefined) return { state: "unknown", detail: `${refused} (${detail})` };
     const nowMs = host.monotonicMs();
-    const { remaining } = standing;
-    if (standing.moves || (remaining !== undefined && remaining < best)) {
-      best = Math.min(best, remaining ?? best);
-      movedMs = nowMs;
+    const isIdle = state === "todo" && remaining === undefined && !again;
+    idleSinceMs = isIdle ? (idleSinceMs ?? nowMs) : undefined;
+    if (idleSinceMs !== undefined && nowMs - idleSinceMs >= IDLE_MS)
+      return { state: "unknown", detail: `it does not go on: ${detail}` };
+    if (isMoving) movedMs = nowMs;
+    if (remaining !== undefined) {
+      before = remaining;
+      if (most === undefined || remaining > most) {
+        most = remaining;
+        mostMs = nowMs;
+      }
     }
-    if (first === undefined || (remaining ?? 0) > first) first = remaining;
     const perSecond =
-      first === undefined || remaining === undefined ? 0 : ((first - remaining) * 1000) / (nowMs - startedMs || 1);
-    const left =
-      perSecond > 0 && remaining !== undefined
-        ? `, ${perSecond.toFixed(1)}/s, ${Math.ceil(remaining / perSecond)} s left`
-        : "";
-    const text = `${standing.detail}${left}`;
+      most === undefined || remaining === undefined ? 0 : ((most - remaining) * 1000) / (nowMs - mostMs || 1);
+    const leftMs = perSecond > 0 && remaining ? (remaining * 1000) / perSecond : undefined;
+    const rate = perSecond > 0 ? `, ${perSecond.toFixed(1)}/s, ${Math.ceil((leftMs ?? 0) / 1000)} s left` : "";
+    const text = `${detail}${rate}`;
     if (text !== last) await options.onProgress?.({ step, text });
     last = text;
-    if (options.signal?.aborted) return { state: "unknown", detail: `${standing.detail}; no longer waited for` };
+    if (options.signal?.aborted) return { state: "unknown", detail: `${detail}; no longer waited for` };
     if (nowMs - movedMs >= stallMs) {
-      return {
-        state: "unknown",
-        detail: `stalled: nothing moved for ${Math.round(stallMs / 1000)} s: ${standing.detail}`,
-      };
+      return { state: "unknown", detail: `stalled: nothing moved for ${Math.round(stallMs / 1000)} s: ${detail}` };
     }
-    await host.sleep(pollMs, options.signal);
+    await host.sleep(nextPollMs(nowMs - startedMs, pollMs, tookMs, leftMs), options.signal);
+    const askedMs = host.monotonicMs();
+    standing = await (kinds[step.kind] as StepKind).standing(step, host);
+    tookMs = host.monotonicMs() - askedMs;
   }
 }
 
 /** Gives a command again, more and more seldom; why it was refused, once nothing but that has come of it for decideMs. */
-function repeater(step: Step, { host, kinds, onProgress, decideMs = DECIDE_MS }: ApplyOptions) {
+function repeater(step: Step, wasRefused: boolean, { host, kinds, onProgress, decideMs = DECIDE_MS }: ApplyOptions) {
   const [firstMs, mostMs] = REPEAT_MS;
   let waitMs: number = firstMs;
-  let dueMs = host.monotonicMs() + waitMs;
-  let refusedMs: number | undefined;
+  let givenMs = host.monotonicMs();
+  let refusedMs = wasRefused ? givenMs : undefined;
   let idleTurns = 0;
-  return async (isIdle: boolean): Promise<string | undefined> => {
-    if (!isIdle) idleTurns = 0;
+  return async (movedMs: number, isIdle: boolean): Promise<string | undefined> => {
+    if (!isIdle || movedMs > givenMs) idleTurns = 0;
+    const dueMs = refusedMs === undefined ? Math.max(movedMs + QUIET_MS, givenMs + waitMs) : givenMs + waitMs;
     if (host.monotonicMs() < dueMs) return undefined;
     const result = await host.run(step.argv, { timeoutMs: step.timeoutMs });
     const failure = failureOf(result, step.timeoutMs);
     const nowMs = host.monotonicMs();
     waitMs = Math.min(waitMs * 2, mostMs);
-    dueMs = nowMs + waitMs;
+    givenMs = nowMs;
     if (failure === undefined) {
       refusedMs = undefined;
       idleTurns += isIdle ? 1 : 0;

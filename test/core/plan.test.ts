@@ -248,7 +248,75 @@ describe("applying a plan", () => {
       onProgress: ({ text }) => void told.push(text),
     });
     expect(await statuses(reports)).toEqual(["a done"]);
-    expect(told).toEqual(["30 left", "20 left, 10.0/s, 2 s left", "10 left, 10.0/s, 1 s left"]);
+    // Asked every 250 ms at first.
+    expect(told).toEqual(["30 left", "20 left, 20.0/s, 1 s left", "10 left, 26.7/s, 1 s left"]);
+  });
+
+  it("asks more and more seldom about what takes long", async () => {
+    const lab = world({ a: "" });
+    const crawling: Standing = { state: "working", detail: "a crawl is at work", moves: true };
+    const steps = [{ state: "todo", detail: "off" } as const, ...Array.from({ length: 100 }, () => crawling)];
+    lab.standings.set("a", [...steps, { state: "done", detail: "on" }]);
+    const plan = planOf(stepNamed("a", { waits: true }));
+    const journal = closed(await createJournal(lab.host, "test", plan, lab.directory));
+    expect(await statuses(applyPlan(plan, { ...lab, journal }))).toEqual(["a done"]);
+    // 100 questions: 8 in the first 2 s, then each an eighth later, and never more than 5 s apart.
+    expect(lab.host.monotonicMs()).toBeGreaterThan(250_000);
+    expect(lab.host.monotonicMs()).toBeLessThan(500_000);
+  });
+
+  it("does not wait for what was begun and does not go on", async () => {
+    const lab = world({ a: "" });
+    lab.standings.set(
+      "a",
+      Array.from({ length: 2_000 }, (): Standing => ({ state: "todo", detail: "not started" })),
+    );
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true })));
+    expect(await reports).toMatchObject([{ status: "unknown", detail: "it does not go on: not started" }]);
+    expect(lab.host.commandLines).toEqual(["turn a on"]);
+  });
+
+  it("gives a command that may be given again though something is at work already, unless it has given it before", async () => {
+    const lab = world({ a: "" });
+    const crawling: Standing = { state: "working", detail: "a crawl is at work", moves: true };
+    const done: Standing = { state: "done", detail: "on" };
+    lab.standings.set("a", [crawling, crawling, crawling, done]);
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true, repeats: true })));
+    expect(await statuses(reports)).toEqual(["a done"]);
+    expect(lab.host.commandLines).toEqual(["turn a on"]);
+
+    const other = world({ a: "" });
+    other.standings.set("a", [crawling, crawling, done]);
+    const waiting = await apply(other, planOf(stepNamed("a", { waits: true })));
+    expect(await statuses(waiting.reports)).toEqual(["a done"]);
+    expect(other.host.commandLines).toEqual([]);
+  });
+
+  it("asks soon again when little is left", async () => {
+    const lab = world({ a: "" });
+    const left = (remaining: number): Standing => ({ state: "working", detail: `${remaining} left`, remaining });
+    const steps = [
+      { state: "todo", detail: "off" } as const,
+      ...Array.from({ length: 120 }, (_, at) => left(1_200 - at)),
+    ];
+    lab.standings.set("a", [...steps, left(1), { state: "done", detail: "on" }]);
+    const plan = planOf(stepNamed("a", { waits: true }));
+    const journal = closed(await createJournal(lab.host, "test", plan, lab.directory));
+    const asked: number[] = [];
+    const onProgress = () => void asked.push(lab.host.monotonicMs());
+    expect(await statuses(applyPlan(plan, { ...lab, journal, onProgress }))).toEqual(["a done"]);
+    expect(lab.host.monotonicMs() - (asked.at(-1) ?? 0)).toBeLessThan(1_000);
+    expect((asked.at(-1) ?? 0) - (asked.at(-2) ?? 0)).toBe(5_000);
+  });
+
+  it("does not give a command again while what is left gets less by itself", async () => {
+    const lab = world({ a: "" });
+    const left = (remaining: number): Standing => ({ state: "todo", detail: `${remaining} left`, remaining });
+    const lessening = Array.from({ length: 1_000 }, (_, at) => left(1_000 - at));
+    lab.standings.set("a", [{ state: "todo", detail: "off" }, ...lessening, { state: "done", detail: "on" }]);
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true, repeats: true })));
+    expect(await statuses(reports)).toEqual(["a done"]);
+    expect(lab.host.commandLines).toEqual(["turn a on"]);
   });
 
   it("says when a wait does not move any more", async () => {
@@ -259,6 +327,15 @@ describe("applying a plan", () => {
     expect(await reports).toMatchObject([
       { status: "unknown", detail: expect.stringContaining("stalled: nothing moved for 1 s: 7 left") },
     ]);
+  });
+
+  it("does not call it a stall while less and less is left, though it was less when it began", async () => {
+    const lab = world({ a: "" });
+    const left = (remaining: number): Standing => ({ state: "working", detail: `${remaining} left`, remaining });
+    const lessening = Array.from({ length: 300 }, (_, at) => left(1_000 - at));
+    lab.standings.set("a", [{ state: "todo", detail: "off" }, left(5), ...lessening, { state: "done", detail: "on" }]);
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true })), { stallMs: 1_000 });
+    expect(await statuses(reports)).toEqual(["a done"]);
   });
 
   it("gives a command that may be given again until it is done, also one that was refused", async () => {

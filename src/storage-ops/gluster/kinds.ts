@@ -8,8 +8,10 @@ import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import { BUSY, type Standing, type Step, type StepKinds } from "../../core/plan.ts";
 import { reasonsAgainstBlame } from "./blame.ts";
+import { readHealCount } from "./heal-count.ts";
 import { lookUpEveryFile } from "./look-up.ts";
-import { type Grow, reasonsAgainstAdd, reasonsAgainstRemoval, refuse } from "./plan.ts";
+import { type Grow, reasonsAgainstAdd, refuse } from "./plan.ts";
+import { reasonsAgainstRemoval } from "./remove-plan.ts";
 import { reasonsAgainstDetach } from "./safety.ts";
 import { leftoversArgv, readSite, reasonsAgainstSite } from "./site.ts";
 import {
@@ -55,12 +57,16 @@ const notThere = (name: string): never => {
   throw new OpsError("failed", `volume ${name}: not there any more`, { hint: "gluster volume list" });
 };
 
-/** `volume info` is read from this node's disk; `volume status` takes the volume's lock, so nobody is changing it. */
+/**
+ * `volume info` is read from this node's disk; `volume status` takes the volume's lock, so nobody is changing it. A brick on
+ * a node that is not there is not in the status: `info` alone says that one is gone.
+ */
 async function bricksListed(step: Step, host: Host): Promise<{ listed: string[]; wanted: string[] }> {
   const name = text(step, "volume");
-  await readVolumeStatus(host, name);
-  const listed = (await readVolume(host, name)).bricks.map((brick) => brick.name);
-  return { listed, wanted: list(step, "bricks") };
+  const wanted = list(step, "bricks");
+  const told = [...(await readVolumeStatus(host, name)).bricksOnline.keys()];
+  if (wanted.every((brick) => told.includes(brick))) return { listed: told, wanted };
+  return { listed: (await readVolume(host, name)).bricks.map((brick) => brick.name), wanted };
 }
 
 const bricksGone = asked(async (step, host) => {
@@ -84,25 +90,41 @@ async function unwholeCopies(step: Step, host: Host, pool: Pool): Promise<string
   return reasons;
 }
 
+/** What is quickly read, then every file, then the first once more: the files may have taken hours. */
+async function firstReasons(
+  host: Host,
+  name: string,
+  quick: (pool: Pool, volume: Volume) => string[] | Promise<string[]>,
+  files: (pool: Pool, volume: Volume) => Promise<string[]>,
+): Promise<string[]> {
+  const read = async (): Promise<[Pool, Volume]> => {
+    const pool = await readPool(host, (volume) => volume.name === name);
+    return [pool, pool.volumes.find((one) => one.name === name) ?? notThere(name)];
+  };
+  const now = await read();
+  const reasons = await quick(...now);
+  if (reasons.length > 0) return reasons;
+  const unwhole = await files(...now);
+  return unwhole.length > 0 ? unwhole : quick(...(await read()));
+}
+
 async function guardRemoval(step: Step, host: Host): Promise<void> {
   const name = text(step, "volume");
-  const pool = await readPool(host, (volume) => volume.name === name);
-  const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
   const bricks = list(step, "bricks");
-  const reasons = reasonsAgainstRemoval(
+  const isCommit = step.kind === "remove-brick-commit";
+  const quick = async (pool: Pool, volume: Volume): Promise<string[]> => {
     // A commit comes after its own start, which is the one task that may be there.
-    step.kind === "remove-brick-commit" ? withoutTasks(pool, name) : pool,
-    volume,
-  );
-  if (volume.replica !== step.data.replica) {
-    reasons.push(`it was replica ${step.data.replica} when this was planned and is replica ${volume.replica} now`);
-  }
-  if (step.kind === "remove-brick-commit") {
-    const migration = await readMigration(host, name, bricks);
-    const state = migrationStanding(migration);
-    if (state.state !== "done") reasons.push(`the data has not moved: ${state.detail}`);
-  }
-  if (reasons.length === 0) reasons.push(...(await unwholeCopies(step, host, pool)));
+    const reasons = reasonsAgainstRemoval(isCommit ? withoutTasks(pool, name) : pool, volume);
+    if (volume.replica !== step.data.replica) {
+      reasons.push(`it was replica ${step.data.replica} when this was planned and is replica ${volume.replica} now`);
+    }
+    if (isCommit) {
+      const state = migrationStanding(await readMigration(host, name, bricks));
+      if (state.state !== "done") reasons.push(`the data has not moved: ${state.detail}`);
+    }
+    return reasons;
+  };
+  const reasons = await firstReasons(host, name, quick, (pool) => unwholeCopies(step, host, pool));
   refuse(`volume ${name}: cannot remove ${bricks.join(", ")}`, reasons, `fencepost gluster health --volume ${name}`);
 }
 
@@ -173,23 +195,20 @@ async function agreedOn(host: Host, peers: readonly Peer[], volume: Volume): Pro
   }
 }
 
-/** 0 entries in heal info is no proof; when nothing crawls any more, every file on every brick is looked at. */
+/** Heal info is asked when nothing crawls any more, and 0 entries in it is no proof: every file on every brick is looked at. */
 async function standingOfHeal(step: Step, host: Host): Promise<Standing> {
   const name = text(step, "volume");
-  const byIndex = healStanding(await readHeal(host, name), [...list(step, "before"), ...list(step, "bricks")]);
-  if (byIndex.state === "working") return byIndex;
   const running = (await readCrawls(host, name)).filter(({ isRunning }) => isRunning);
   if (running.length > 0) {
     const told = running.map(({ brick, type }) => `${type.toLowerCase()} crawl of brick ${Number(brick) + 1} at work`);
-    return {
-      ...byIndex,
-      state: "working",
-      detail: `${byIndex.detail}; ${told.join(", ")}`,
-      moves: byIndex.state === "done",
-    };
+    const count = await readHealCount(host, name);
+    const left = count === "unknown" ? "unknown how much is to heal" : `${count} entries to heal`;
+    const detail = `${left}; ${told.join(", ")}`;
+    return { state: "working", detail, ...(count === "unknown" ? {} : { remaining: count }), moves: count === 0 };
   }
+  const byIndex = healStanding(await readHeal(host, name), [...list(step, "before"), ...list(step, "bricks")]);
   if (byIndex.state !== "done") return { ...byIndex, idle: true };
-  const [peers, volume] = [await readPeers(host), await readVolume(host, name)];
+  const [peers, volume] = await Promise.all([readPeers(host), readVolume(host, name)]);
   await agreedOn(host, peers, volume);
   const reasons = await reasonsAgainstBlame(host, peers, volume);
   if (reasons.length > 0) return { state: "todo", detail: reasons.join("; "), remaining: reasons.length, idle: true };
@@ -238,15 +257,18 @@ export const GLUSTER_KINDS = {
     }),
     guard: async (step, host) => {
       const name = text(step, "volume");
-      const pool = await readPool(host, (volume) => volume.name === name);
+      const [pool, ...sites] = await Promise.all([
+        readPool(host, (volume) => volume.name === name),
+        ...list(step, "bricks").map((brick) => {
+          const at = brick.indexOf(":/");
+          return readSite(host, brick.slice(0, at), brick.slice(at + 1));
+        }),
+      ]);
       const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
       const reasons = reasonsAgainstAdd(pool, volume, text(step, "grow") as Grow);
       if (volume.bricks.map((brick) => brick.name).join(" ") !== list(step, "before").join(" "))
         reasons.push("its bricks are not those this was planned for");
-      for (const brick of list(step, "bricks")) {
-        const at = brick.indexOf(":/");
-        reasons.push(...reasonsAgainstSite(await readSite(host, brick.slice(0, at), brick.slice(at + 1))));
-      }
+      for (const site of sites) reasons.push(...reasonsAgainstSite(site));
       refuse(
         `volume ${name}: cannot add ${list(step, "bricks").join(", ")}`,
         reasons,
@@ -256,10 +278,9 @@ export const GLUSTER_KINDS = {
     guardUndo: async (step, host) => {
       // The new copy may already hold what the others lack: the same gate as for any removal.
       const name = text(step, "volume");
-      const pool = await readPool(host, (volume) => volume.name === name);
-      const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
-      const reasons = reasonsAgainstRemoval(pool, volume);
-      if (reasons.length === 0) reasons.push(...(await reasonsAgainstBlame(host, pool.peers, volume)));
+      const reasons = await firstReasons(host, name, reasonsAgainstRemoval, (pool, volume) =>
+        reasonsAgainstBlame(host, pool.peers, volume),
+      );
       refuse(`volume ${name}: cannot take back the new brick`, reasons, `gluster volume heal ${name} info summary`);
     },
   },

@@ -2,11 +2,14 @@
  * `fencepost node add|remove --service glusterfs`: words → the pool's state → a plan.
  * Errors: OpsError usage (which volume, which path), unsafe with every reason; those of reading the pool.
  */
-import { OpsError } from "../../core/errors.ts";
+import { OpsError, reasonOf } from "../../core/errors.ts";
 import { JOURNAL_DIRECTORY } from "../../core/journal.ts";
 import type { Plan } from "../../core/plan.ts";
-import type { NodeService } from "../node/service.ts";
-import { GROW, type Grow, planAdd, planRemove } from "./plan.ts";
+import { escapeControl } from "../../core/text.ts";
+import type { NodeCall, NodeService } from "../node/service.ts";
+import { type BrickSpace, readCapacity } from "./capacity.ts";
+import { GROW, type Grow, planAdd } from "./plan.ts";
+import { planRemove } from "./remove-plan.ts";
 import { checkBrickPath, readSite } from "./site.ts";
 import { checkVolumeName, readPool, type Volume } from "./state.ts";
 
@@ -30,22 +33,29 @@ export const GLUSTERFS: NodeService = {
       ["--ip 192.168.1.105", "one more copy of the only volume"],
       ["--ip s5 --as arbiter", "an arbiter for a replica 2 volume"],
     ],
-    plan: async ({ context: { host }, args, hosts, id, called }) => {
+    plan: async (call) => {
+      const { context, args, hosts, id, called } = call;
+      const { host } = context;
       const wanted = args.volume === undefined ? undefined : checkVolumeName(String(args.volume));
       const pool = await readPool(host, ({ name }) => wanted === undefined || name === wanted);
       const volume = volumeFor(pool.volumes, wanted, called);
       const path = checkBrickPath(args.brick === undefined ? commonPath(volume, called) : String(args.brick));
-      const sites = await Promise.all(hosts.map((one) => readSite(host, one, path)));
+      const [spaces, ...sites] = await Promise.all([
+        spacesOf(call, volume.name),
+        ...hosts.map((one) => readSite(host, one, path)),
+      ]);
       const grow = args.as as Grow | undefined;
-      return planAdd(pool, { volume, sites, ...(grow ? { grow } : {}), backupFile: backupFile(id) });
+      return planAdd(pool, { volume, sites, ...(grow ? { grow } : {}), backupFile: backupFile(id), ...spaces });
     },
   },
   remove: {
     describe: "takes a node's bricks out of their volumes, once nothing needs them, and the node out of the pool",
     options: {},
     examples: [["--ip 192.168.1.105", "one copy less, and the node out of the pool"]],
-    plan: async ({ context, hosts, id }) =>
-      planRemove(await readPool(context.host), { hosts, backupFile: backupFile(id) }),
+    plan: async (call) => {
+      const pool = await readPool(call.context.host);
+      return planRemove(pool, { hosts: call.hosts, backupFile: backupFile(call.id), ...(await spacesOf(call)) });
+    },
     // What the source's command asked; ours takes the bricks out itself, so it is asked about what is going to happen.
     question: ({ steps }: Plan) =>
       steps.some(({ kind }) => kind.startsWith("remove-brick"))
@@ -53,6 +63,20 @@ export const GLUSTERFS: NodeService = {
         : "Have you removed all bricks from this node?",
   },
 };
+
+/** How full the bricks are: asked where somebody is going to see the plan; without an answer it says unknown. */
+async function spacesOf(
+  { context: { host, err, terminal }, args }: NodeCall,
+  volume?: string,
+): Promise<{ spaces?: ReadonlyMap<string, BrickSpace> }> {
+  if (args["dry-run"] !== true && args.json !== true && !terminal.isTerminal) return {};
+  try {
+    return { spaces: await readCapacity(host, volume) };
+  } catch (error) {
+    err(`how full the bricks are could not be read: ${escapeControl(reasonOf(error))}`);
+    return { spaces: new Map() };
+  }
+}
 
 const backupFile = (id: string): string => `${JOURNAL_DIRECTORY}/${id}.glusterd.tar.gz`;
 

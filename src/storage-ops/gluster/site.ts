@@ -45,13 +45,16 @@ const contentArgv = (path: string): Argv => ["find", path, "-maxdepth", "2", "-p
 /** Over ssh, or with `isHere` on this node itself. */
 export async function readSite(host: Host, address: string, path: string, isHere = false): Promise<Site> {
   const run = (argv: Argv) => host.run(isHere ? argv : sshArgv(address, argv), { timeoutMs: SSH_TIMEOUT_MS });
-  const mounts = await run(["findmnt", "--json", "--list", "--output", "TARGET,FSTYPE"]);
+  const [mounts, marks, content] = await Promise.all([
+    run(["findmnt", "--json", "--list", "--output", "TARGET,FSTYPE"]),
+    run(marksArgv(path)),
+    run(contentArgv(path)),
+  ]);
   const failure = failureOf(mounts, SSH_TIMEOUT_MS);
   const site: Site = { host: address, path, content: "unknown" };
   if (failure !== undefined) return { ...site, problem: failure };
   const mount = mountOf(mounts.stdout, path);
   if (mount) site.mount = mount;
-  const marks = await run(marksArgv(path));
   const complaints = marks.stderr
     .split("\n")
     .filter((line) => line !== "" && !line.endsWith(": No such file or directory"));
@@ -60,7 +63,6 @@ export async function readSite(host: Host, address: string, path: string, isHere
   if (!isTold) return { ...site, problem: failureOf(marks, SSH_TIMEOUT_MS) ?? "no answer" };
   const marked = /^# file: (.*)$/m.exec(marks.stdout)?.[1];
   if (marked !== undefined) site.marked = marked;
-  const content = await run(contentArgv(path));
   if (content.outcome === "exited" && content.exitCode === 0) {
     // glusterd leaves an empty .glusterfs where it prepared a brick and then refused it.
     const found = content.stdout

@@ -378,9 +378,7 @@ export const heals = ({ replica, disperse }: Volume): boolean => replica > 1 || 
 /** A call of each kind for the pool, and one of heal info for each volume that heals. */
 export async function readPool(host: Host, isWanted: (volume: Volume) => boolean = () => true): Promise<Pool> {
   const peers = await readPeers(host);
-  const volumes = await readVolumes(host);
-  const isAnyStarted = volumes.some(({ isStarted }) => isStarted);
-  const status = isAnyStarted ? await unlocked(host, peers, () => readStatus(host)) : [];
+  const [volumes, status] = await Promise.all([readVolumes(host), unlocked(host, peers, () => readStatus(host))]);
   const heal = new Map<string, readonly BrickHeal[] | string>();
   const waiting = volumes.filter((volume) => heals(volume) && volume.isStarted && isWanted(volume));
   const untilMs = host.monotonicMs() + HEALS_MS;

@@ -8,7 +8,7 @@ import { applyPlan } from "../../../src/core/plan.ts";
 import { parseXml } from "../../../src/core/xml.ts";
 import { healthOf } from "../../../src/storage-ops/gluster/health.ts";
 import { GLUSTER_KINDS } from "../../../src/storage-ops/gluster/kinds.ts";
-import { planRemove, reasonsAgainstRemoval } from "../../../src/storage-ops/gluster/plan.ts";
+import { planRemove, reasonsAgainstRemoval } from "../../../src/storage-ops/gluster/remove-plan.ts";
 import { GLUSTER_TIMEOUT_MS, parseHeal, readPool } from "../../../src/storage-ops/gluster/state.ts";
 import { exits, type FakeAnswer, FakeHost, fakeHost, HANGS } from "../../fakes/fake-host.ts";
 import { fixtureText, poolOf, wholeBricks } from "./fixture.ts";

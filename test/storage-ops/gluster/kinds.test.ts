@@ -79,6 +79,9 @@ describe("healing onto a new brick", () => {
   const bricks = [1, 2, 3].map((at) => `10.77.0.${at}:/data/glusterfs/shared`);
   const HEAL = `${ask}volume heal shared_data info summary`;
   const STATISTICS = "gluster --mode=script volume heal shared_data statistics";
+  const HEAL_COUNT = `${STATISTICS} heal-count`;
+  /** heal info takes its power from the heal: it is not asked while a crawl is at work. */
+  const NOT_ASKED = "";
   const ended = plainText("heal-statistics.txt").replace("Crawl is in progress", "Ending time of crawl: later");
   const viewOf = (peer: number, text: FakeAnswer = fixtureText("volume-info")) => ({
     [sshArgv(`10.77.0.${peer}`, [`${ask}volume info shared_data`])
@@ -113,11 +116,21 @@ describe("healing onto a new brick", () => {
   });
 
   it("waits for the crawl's end on every brick, and does not take an answer that failed for one", async () => {
-    const crawling = { [STATISTICS]: plainText("heal-statistics.txt") };
-    expect(await standing(fixtureText("heal-summary"), [], crawling)).toMatchObject({
+    const crawling = { [STATISTICS]: plainText("heal-statistics.txt"), [HEAL_COUNT]: plainText("heal-count.txt") };
+    expect(await standing(NOT_ASKED, [], crawling)).toMatchObject({
       state: "working",
-      detail: expect.stringContaining("full crawl of brick 4 at work"),
+      detail: expect.stringMatching(/^781 entries to heal; .*full crawl of brick 4 at work/),
+      remaining: 781,
+      moves: false,
     });
+    // Nothing listed, and a crawl that still looks: it does not stall. An unknown is no such nothing.
+    const empty = plainText("heal-count.txt").replace(": 781", ": 0");
+    expect(await standing(NOT_ASKED, [], { ...crawling, [HEAL_COUNT]: empty })).toMatchObject({ moves: true });
+    for (const answer of [empty.replace(": 0", ": -"), "", exits(1, "Commit failed on 10.77.0.2")]) {
+      const told = await standing(NOT_ASKED, [], { ...crawling, [HEAL_COUNT]: answer });
+      expect(told).toMatchObject({ state: "working", moves: false });
+      expect(told).not.toHaveProperty("remaining");
+    }
     const silent = { [STATISTICS]: exits(1, "Commit failed on 10.77.0.2") };
     expect(await standing(fixtureText("heal-summary"), [], silent)).toMatchObject({ state: "unknown" });
   });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { healthOf } from "../../../src/storage-ops/gluster/health.ts";
 import { GLUSTER_KINDS } from "../../../src/storage-ops/gluster/kinds.ts";
-import { type Grow, planAdd, planRemove } from "../../../src/storage-ops/gluster/plan.ts";
+import { type Grow, planAdd } from "../../../src/storage-ops/gluster/plan.ts";
+import { planRemove } from "../../../src/storage-ops/gluster/remove-plan.ts";
 import { reasonsAgainstLoss } from "../../../src/storage-ops/gluster/safety.ts";
 import { checkBrickPath, mountOf, reasonsAgainstSite, type Site } from "../../../src/storage-ops/gluster/site.ts";
 import type { BrickHeal, Pool, Volume } from "../../../src/storage-ops/gluster/state.ts";
@@ -30,6 +31,14 @@ const add = (pool: Pool, volume: string, hosts: string[], grow?: Grow) =>
     backupFile: "/b.tar.gz",
   });
 const remove = (pool: Pool, ...hosts: string[]) => planRemove(pool, { hosts, backupFile: "/b.tar.gz" });
+const GIB = 1024 ** 3;
+/** Each brick holds 30 GiB. */
+const spacesOf = (pool: Pool) =>
+  new Map(
+    pool.volumes.flatMap(({ bricks }) =>
+      bricks.map(({ name }) => [name, { sizeBytes: 100 * GIB, freeBytes: 70 * GIB, device: "/dev/sdb" }] as const),
+    ),
+  );
 const commands = (plan: { steps: readonly { argv: readonly string[] }[] }): string[] =>
   plan.steps.slice(1).map(({ argv }) => argv.join(" ").replace("gluster --mode=script ", ""));
 const unsafe = (why: string) => expect.objectContaining({ kind: "unsafe", message: expect.stringContaining(why) });
@@ -227,5 +236,89 @@ describe("health", () => {
     const worse = poolOf({ status: "status-brick-down", heal: "heal-brick-down" });
     expect(reasonsAgainstLoss(worse, volumeIn(worse), "10.77.0.2").join()).toContain("1 of 3 would be left");
     expect(reasonsAgainstLoss(many(), volumeIn(many(), "dist"), "10.77.0.1").join()).toContain("no other copy");
+  });
+});
+
+describe("what a plan says of the time in between", () => {
+  const said = ({ picture }: { picture: readonly string[] }): string => picture.slice(2).join("\n");
+  const adding = (volume: string, count: number, grow: Grow, spaces?: ReturnType<typeof spacesOf>): string =>
+    said(
+      planAdd(many(), {
+        volume: volumeIn(many(), volume),
+        sites: Array.from({ length: count }, (_, at) => site(`10.77.0.${20 + at}`)),
+        grow,
+        backupFile: "/b.tar.gz",
+        ...(spaces ? { spaces } : {}),
+      }),
+    );
+  const removing = (change: (volume: Volume) => Volume, hosts: string[]): string => {
+    const pool = many();
+    const volumes = pool.volumes.filter(({ name }) => name === "dr").map(change);
+    return said(
+      planRemove({ ...pool, volumes }, { hosts, backupFile: "/b.tar.gz", spaces: spacesOf({ ...pool, volumes }) }),
+    );
+  };
+  const full = spacesOf(many());
+
+  it("is that a second copy protects nothing before it is whole", () => {
+    expect(adding("dist", 1, "replica", full)).toBe(
+      [
+        "failures survived: now 0 nodes, until it is healed 0 nodes, then 1 node",
+        "to copy: at most 30.0 GiB; at 100 MiB/s 6 min, longer for many small files",
+        "if the node with the only whole copy dies meanwhile: its files are not served until it is back; the heal then goes on",
+      ].join("\n"),
+    );
+  });
+
+  it("is what each of several replica sets survives, and that they are filled at the same time", () => {
+    expect(adding("dr", 2, "replica", full)).toBe(
+      [
+        "failures survived of each replica set: now 1 node, until it is healed 1 node, then 1 node",
+        "to copy: at most 60.0 GiB; at 100 MiB/s 6 min, longer for many small files",
+        "if another node dies meanwhile: the volume goes on serving; the heal goes on when it is back",
+      ].join("\n"),
+    );
+    expect(adding("dr", 2, "arbiter", full)).toContain("to copy: names and attributes only");
+  });
+
+  it("is the part of the data that a rebalance moves, and what is not served where it stops", () => {
+    expect(adding("dist", 1, "distribute", full)).toBe(
+      [
+        "failures survived: now 0 nodes, while data moves 0 nodes, then 0 nodes",
+        "to move: about 15.0 GiB; at 100 MiB/s 3 min, longer for many small files",
+        "if a node dies meanwhile: the files on it are not served until it is back; the rebalance stops, journal resume starts it again",
+      ].join("\n"),
+    );
+    expect(adding("dr", 2, "distribute", full)).toContain("to move: about 20.0 GiB");
+  });
+
+  it("is unknown where a brick does not tell what it holds, and nothing where it was not asked", () => {
+    expect(adding("dr", 2, "replica", new Map([...full].slice(0, 1)))).toContain("to copy: unknown: no brick tells");
+    expect(adding("dr", 2, "replica")).not.toContain("to copy");
+  });
+
+  it("is that fewer copies need no copying and survive less from then on", () => {
+    expect(said(remove(poolOf(), "10.77.0.3"))).toBe(
+      [
+        "failures survived: now 1 node, from the removal on 1 node, then 1 node",
+        "to copy: nothing: the copies that stay are whole, or nothing is removed",
+        "if another node dies meanwhile: the volume goes on serving",
+      ].join("\n"),
+    );
+    expect(said(remove(poolOf(), "10.77.0.2", "10.77.0.3"))).toMatch(/then 0 nodes\n.*\n.*are lost with its disk$/);
+  });
+
+  it("is what has to move off bricks that leave, which stay until it has", () => {
+    const [first, second] = volumeIn(many(), "dr").bricks.map(({ host }) => host);
+    const local = many().peers.find(({ isLocal }) => isLocal)?.uuid;
+    const hosts =
+      volumeIn(many(), "dr").bricks[0]?.hostUuid === local ? ["10.77.0.3", "10.77.0.4"] : [`${first}`, `${second}`];
+    expect(removing((volume) => volume, hosts)).toBe(
+      [
+        "failures survived of each replica set: now 1 node, while data moves 1 node, then 1 node",
+        "to move: at most 30.0 GiB; at 100 MiB/s 6 min, longer for many small files",
+        "if a node dies meanwhile: the volume goes on serving; the bricks stay until every file has moved: journal resume or undo",
+      ].join("\n"),
+    );
   });
 });

@@ -4,24 +4,34 @@
  */
 import { OpsError } from "../../../core/errors.ts";
 import { escapeControl } from "../../../core/text.ts";
+import { reasonsAgainstBlame } from "../blame.ts";
 import { healthOf } from "../health.ts";
 import { reasonsAgainstLoss } from "../safety.ts";
-import { bricksOf, checkVolumeName, findPeer, type Pool, readPool } from "../state.ts";
+import { bricksOf, checkVolumeName, findPeer, heals, type Pool, readPool, replicaSets, type Volume } from "../state.ts";
 import { answer, type Call, type Command, readNamed } from "./command.ts";
 
 export const CAN_REMOVE: Command = {
   describe: "may this node go down now, for a reboot or for good? A verdict for each volume",
   usage: "NODE",
   takes: [1, 1],
-  options: { volume: { describe: "this volume only", type: "string", requiresArg: true } },
+  options: {
+    volume: { describe: "this volume only", type: "string", requiresArg: true },
+    quick: {
+      describe: "believe heal info, whose index may lack an entry: do not look at every file on every copy",
+      type: "boolean",
+    },
+  },
   changes: false,
-  examples: [["192.168.1.105 && ssh 192.168.1.105 reboot", "reboot only where nothing is lost"]],
+  examples: [
+    ["192.168.1.105 && ssh 192.168.1.105 reboot", "reboot only where nothing is lost"],
+    ["192.168.1.105 --quick", "a first look, for volumes of so many files that each cannot be looked at"],
+  ],
   exits: "0 yes · 107 no, or it could not be read: the reasons say which",
   run: async (call) => {
     const wanted = call.args.volume === undefined ? undefined : checkVolumeName(String(call.args.volume));
-    const pool =
+    const read = async (): Promise<Pool> =>
       wanted === undefined ? await readPool(call.host) : onlyNamed((await readNamed(call, wanted)).pool, wanted);
-    return canRemove(call, pool, call.words[0] ?? "");
+    return canRemove(call, read, call.words[0] ?? "", call.args.quick === true);
   },
 };
 
@@ -30,27 +40,56 @@ const onlyNamed = (pool: Pool, name: string): Pool => ({
   volumes: pool.volumes.filter((volume) => volume.name === name),
 });
 
-async function canRemove(call: Call, pool: Pool, node: string): Promise<number> {
+type Verdict = { general: string[]; volumes: { volume: Volume; reasons: string[] }[] };
+const isYes = ({ general, volumes }: Verdict): boolean =>
+  general.length === 0 && volumes.every(({ reasons }) => reasons.length === 0);
+
+function verdictOf(pool: Pool, node: string): Verdict {
   const peer = findPeer(pool.peers, node);
   const concerned = pool.volumes.filter((volume) => bricksOf(volume, node, peer).length > 0);
   if (!peer && concerned.length === 0) {
     throw new OpsError("usage", `${escapeControl(node)}: not a peer of this pool`, { hint: "gluster pool list" });
   }
-  const volumes = concerned.map((volume) => ({
-    volume: volume.name,
-    reasons: reasonsAgainstLoss(pool, volume, node),
-  }));
   const others = pool.peers.filter((one) => (peer ? one.uuid !== peer.uuid : true) && one.connected).length;
-  const general =
-    others * 2 > pool.peers.length || pool.peers.length <= 2
-      ? []
-      : [`only ${others} of ${pool.peers.length} peers would be connected: no quorum`];
-  const yes = general.length === 0 && volumes.every(({ reasons }) => reasons.length === 0);
-  const lines = [`${node}: ${yes ? "yes" : "no"}`, ...general.map((reason) => `  ${reason}`)];
-  for (const { volume, reasons } of volumes) {
-    lines.push(`  volume ${volume}: ${reasons.length === 0 ? "yes" : "no"}`, ...reasons.map((one) => `    ${one}`));
+  return {
+    general:
+      others * 2 > pool.peers.length || pool.peers.length <= 2
+        ? []
+        : [`only ${others} of ${pool.peers.length} peers would be connected: no quorum`],
+    volumes: concerned.map((volume) => ({ volume, reasons: reasonsAgainstLoss(pool, volume, node) })),
+  };
+}
+
+/**
+ * heal info reads an index that may lack an entry, so a yes is one only when no file on any copy blames another. Looked at
+ * last, because it may take long; then the rest is read again, because that may have changed meanwhile.
+ */
+async function canRemove(call: Call, read: () => Promise<Pool>, node: string, isQuick: boolean): Promise<number> {
+  const pool = await read();
+  let verdict = verdictOf(pool, node);
+  const isDeep = !isQuick && isYes(verdict);
+  if (isDeep) {
+    const found = new Map<string, string[]>();
+    for (const { volume } of verdict.volumes) {
+      const his = new Set(bricksOf(volume, node, findPeer(pool.peers, node)));
+      const bricks = replicaSets(volume).flatMap((set) => (set.some((brick) => his.has(brick)) ? set : []));
+      if (call.context.terminal.isTerminal && heals(volume))
+        call.context.err(`ℹ volume ${volume.name}: looking at every file on ${bricks.length} bricks`);
+      found.set(volume.name, await reasonsAgainstBlame(call.host, pool.peers, { ...volume, bricks }));
+    }
+    verdict = verdictOf(await read(), node);
+    for (const { volume, reasons } of verdict.volumes)
+      reasons.push(...(found.get(volume.name) ?? ["it came while the other volumes were looked at"]));
   }
-  await answer(call, { node, can_remove: yes, reasons: general, volumes }, lines);
+  const yes = isYes(verdict);
+  const lines = [`${node}: ${yes ? "yes" : "no"}`, ...verdict.general.map((reason) => `  ${reason}`)];
+  for (const { volume, reasons } of verdict.volumes) {
+    const byWhom = isDeep || !heals(volume) ? "" : " by heal info; the files themselves were not looked at";
+    lines.push(`  volume ${volume.name}: ${reasons.length === 0 ? `yes${byWhom}` : "no"}`);
+    lines.push(...reasons.map((one) => `    ${one}`));
+  }
+  const volumes = verdict.volumes.map(({ volume, reasons }) => ({ volume: volume.name, reasons }));
+  await answer(call, { node, can_remove: yes, files_read: isDeep, reasons: verdict.general, volumes }, lines);
   return yes ? 0 : 107;
 }
 

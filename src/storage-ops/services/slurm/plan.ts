@@ -1,6 +1,7 @@
 /**
  * Which commands bring a node into slurm.conf and take it out again, on every host that has a copy. Pure.
- * Every daemon is restarted when nodes come or go, as Slurm up to 23.02 demands and later ones allow; running jobs go on.
+ * Every daemon is restarted when nodes come or go, which every version takes: up to 23.02 `scontrol reconfigure` refuses a
+ * changed number of nodes (read_config.c), from 23.11 on it would do (FAQ "add nodes" of 24.05). Running jobs go on.
  * sed changes single lines of each copy by number, so comments and order stay; it writes a new file, gives it the old one's
  * owner and mode, renames it, and keeps the old one as `slurm.conf.fencepost-ID`.
  * Source: scontrol(1) "reconfigure", slurm.conf(5), FAQ "add nodes" of Slurm 22.05; sed(1) --in-place.

@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import type { ProgramContext } from "../../../src/core/program.ts";
+import { runCommand } from "../../../src/storage-ops/gluster/commands/command.ts";
+import { CAN_REMOVE } from "../../../src/storage-ops/gluster/commands/guards.ts";
+import { exits, type FakeAnswer, fakeHost } from "../../fakes/fake-host.ts";
+import { fixtureText, wholeBricks } from "./fixture.ts";
+
+const ask = "gluster --mode=script --xml ";
+const HEAL = `${ask}volume heal shared_data info summary`;
+const POOL = {
+  [`${ask}pool list`]: fixtureText("pool-list"),
+  [`${ask}volume info all`]: fixtureText("volume-info"),
+  [`${ask}volume status all`]: fixtureText("status"),
+  [HEAL]: fixtureText("heal-summary"),
+};
+const [, BRICK = ""] = Object.keys(wholeBricks());
+const BLAME = "# file: /b/f7\ntrusted.afr.shared_data-client-1=0x000000010000000100000000\n";
+
+/** shared_data, replica 3 on 10.77.0.1 to 3. */
+async function canRemove(
+  words: string,
+  answers: Record<string, FakeAnswer | readonly FakeAnswer[]>,
+): Promise<{ exit: number; said: string; asked: string[] }> {
+  const host = fakeHost({ commands: { ...POOL, ...answers } });
+  let said = "";
+  const say = (text: string | Uint8Array): void => {
+    said += String(text);
+  };
+  const context: ProgramContext = {
+    host,
+    env: {},
+    out: async (text) => say(text),
+    err: say,
+    stdin: async function* () {},
+    terminal: { columns: 80, colour: false, isTerminal: false },
+  };
+  const exit = await runCommand(CAN_REMOVE, context, words.split(" "), "fencepost gluster can-remove");
+  return { exit, said, asked: host.commandLines };
+}
+
+describe("whether a node may go", () => {
+  it("is yes when heal info has nothing to heal and no file on any copy blames another", async () => {
+    const { exit, said, asked } = await canRemove("10.77.0.2", wholeBricks());
+    expect(`${exit} ${said}`).toBe("0 10.77.0.2: yes\n  volume shared_data: yes\n");
+    // Every brick once, and the pool again after that.
+    expect(asked.filter((line) => line.includes("getfattr"))).toHaveLength(3);
+    expect(asked.at(-1)).toBe(HEAL);
+  });
+
+  it("is no when a file blames a copy of which heal info says nothing, or a brick's files could not be read", async () => {
+    const blamed = await canRemove("10.77.0.2", { ...wholeBricks(), [BRICK]: `${wholeBricks()[BRICK]}${BLAME}` });
+    expect(`${blamed.exit} ${blamed.said}`).toMatch(/^107 .*: no\n.*1 file \(\/b\/f7\) of which another copy/s);
+    const unread = await canRemove("10.77.0.2", { ...wholeBricks(), [BRICK]: exits(255, "No route to host") });
+    expect(`${unread.exit} ${unread.said}`).toMatch(/^107 .*attributes could not be read: No route to host/s);
+  });
+
+  it("is no when something came up while the files were looked at", async () => {
+    const healing = fixtureText("heal-summary").replace("<totalNumberOfEntries>0<", "<totalNumberOfEntries>4<");
+    const { exit, said } = await canRemove("10.77.0.2 --json", {
+      ...wholeBricks(),
+      [HEAL]: [fixtureText("heal-summary"), healing],
+    });
+    expect(exit).toBe(107);
+    expect(JSON.parse(said)).toMatchObject({ can_remove: false, files_read: true });
+    expect(said).toContain("4 entries that other copies still need");
+  });
+
+  it("does not look at the files where it is no already, or where it is told not to, and says so", async () => {
+    const down = fixtureText("heal-brick-down");
+    expect(await canRemove("10.77.0.2", { [HEAL]: down })).toMatchObject({ exit: 107 });
+    const quick = await canRemove("10.77.0.2 --quick", {});
+    expect(`${quick.exit} ${quick.said}`).toMatch(/^0 .*yes by heal info; the files themselves were not looked at/s);
+    const record = JSON.parse((await canRemove("10.77.0.2 --quick --json", {})).said);
+    expect(record).toMatchObject({ can_remove: true, files_read: false });
+  });
+});
