@@ -15,6 +15,7 @@ import type { SetupConfig } from "./setup/config.ts";
 import { readSite, type Site } from "./site.ts";
 import { answerOf, type Pool, readPool } from "./state.ts";
 import type { Answer, Facts, Firewall } from "./troubleshoot.ts";
+import { readViews } from "./views.ts";
 
 const QUICK_MS = 10_000;
 /** A port that drops what comes makes the gluster command wait. */
@@ -27,7 +28,7 @@ export async function readFacts(host: Host, config: SetupConfig | undefined): Pr
     return reasonOf(error);
   });
   const spaces = typeof pool === "string" ? pool : await readCapacity(host).catch(reasonOf);
-  const [atBoot, firewalls, mounts, reached, sites, skews, own] = await Promise.all([
+  const [atBoot, firewalls, mounts, reached, sites, skews, views, own] = await Promise.all([
     readAtBoot(run),
     Promise.all([readFirewalld(run), readUfw(run)]),
     Promise.all(
@@ -38,6 +39,7 @@ export async function readFacts(host: Host, config: SetupConfig | undefined): Pr
     typeof pool === "string" ? new Map<string, Answer>() : readReached(run, pool),
     typeof pool === "string" ? new Map<string, Site>() : readSites(host, pool),
     typeof pool === "string" ? new Map<string, number | undefined>() : readSkews(host, pool),
+    typeof pool === "string" ? [] : readViews(host, pool.peers, pool.volumes),
     config === undefined ? [] : readOwn(host),
   ]);
   return {
@@ -51,6 +53,7 @@ export async function readFacts(host: Host, config: SetupConfig | undefined): Pr
     spaces,
     sites,
     skews,
+    views,
   };
 }
 

@@ -8,6 +8,7 @@ import type { Mounted } from "./mount-table.ts";
 import type { SetupConfig } from "./setup/config.ts";
 import type { Site } from "./site.ts";
 import { heals, type Pool, type Volume } from "./state.ts";
+import type { View } from "./views.ts";
 
 export type Verdict = "ok" | "warn" | "fail" | "unknown";
 export type Check = { id: string; object: string; verdict: Verdict; evidence: string; next: string | null };
@@ -30,6 +31,8 @@ export type Facts = {
   sites: ReadonlyMap<string, Site>;
   /** By node: how far its clock is ahead of this node's. */
   skews: ReadonlyMap<string, number | undefined>;
+  /** Each volume as each connected peer has it. */
+  views: readonly View[];
 };
 
 const FEW = 0.1;
@@ -47,6 +50,7 @@ export function checksOf(facts: Facts): Check[] {
           check("volume", `volume ${name}`, "unknown", "glusterd does not answer", "systemctl start glusterd"),
         )
       : facts.pool.volumes.flatMap((volume) => volumeChecks(facts, facts.pool as Pool, volume))),
+    ...viewChecks(facts),
     ...clockChecks(facts),
   ];
 }
@@ -301,6 +305,19 @@ function spaceChecks({ spaces }: Facts, volume: Volume): Check[] {
     const evidence = `${bytes} % of its bytes${inodes === undefined ? "" : `, ${inodes} % of its inodes`} are free`;
     return check("space", object, least < FEWEST ? "fail" : least < FEW ? "warn" : "ok", evidence, next);
   });
+}
+
+/** A node that missed a change of bricks says of itself that it is connected, and nothing else in gluster tells of it. */
+function viewChecks({ views }: Facts): Check[] {
+  return views.map(({ peer, volume, state, detail }) =>
+    check(
+      "same-volume",
+      `peer ${peer}, volume ${volume}`,
+      state === "same" ? "ok" : state === "other" ? "fail" : "unknown",
+      detail,
+      state === "other" ? `systemctl restart glusterd, on ${peer}` : `ssh ${peer} gluster volume info ${volume}`,
+    ),
+  );
 }
 
 function clockChecks({ skews }: Facts): Check[] {

@@ -3,52 +3,60 @@
  * Measured with 10.3: a glusterd that comes back in the middle of another node's add-brick is left out of it (its peer's
  * generation is newer than the transaction) and has had its handshake already. It is `Connected`, `volume info` here shows the
  * new brick, and there the volume has the old ones, for its clients and its self-heal daemon too, until glusterd is started anew.
- * Input:  a volume as this node has it, the pool's peers. Output: the peers that have another one, and those that did not tell.
+ * Input:  volumes as this node has them, the pool's peers. Output: what each peer has; why a change is not over.
  * Errors: none; failures are answers.
  */
-import { reasonOf } from "../../core/errors.ts";
+import { OpsError, reasonOf } from "../../core/errors.ts";
 import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import { isHostWord, sshArgv } from "../../core/ssh.ts";
+import { counted } from "../../core/text.ts";
 import { answerOf, type Brick, type Peer, parseVolumes, type Volume } from "./state.ts";
 
 const ASK_MS = 30_000;
 
-export type View = { peer: string; state: "same" | "other" | "unknown"; detail: string };
+export type View = { peer: string; volume: string; state: "same" | "other" | "unknown"; detail: string };
 
 const namesOf = (bricks: readonly Brick[]): string => bricks.map(({ name }) => name).join(" ");
+const shapeOf = ({ bricks, replica }: Volume): string => `${counted(bricks.length, "brick")}, replica ${replica}`;
 
-export async function readViews(host: Host, peers: readonly Peer[], volume: Volume): Promise<View[]> {
+/** One question to each connected peer, whatever number of volumes. */
+export async function readViews(host: Host, peers: readonly Peer[], volumes: readonly Volume[]): Promise<View[]> {
   const others = peers.filter(({ isLocal, connected }) => !isLocal && connected);
-  return Promise.all(others.map(({ hostnames: [name = ""] }) => readView(host, name, volume)));
+  const views = await Promise.all(others.map(({ hostnames: [name = ""] }) => viewsOf(host, name, volumes)));
+  return views.flat();
 }
 
-async function readView(host: Host, peer: string, volume: Volume): Promise<View> {
-  if (!isHostWord(peer)) return { peer, state: "unknown", detail: "not a name for ssh" };
-  const argv = sshArgv(peer, ["gluster", "--mode=script", "--xml", "volume", "info", volume.name]);
+async function viewsOf(host: Host, peer: string, volumes: readonly Volume[]): Promise<View[]> {
+  const told = await readVolumesThere(host, peer, volumes.length === 1 ? volumes[0]?.name : undefined).catch(reasonOf);
+  return volumes.map((here): View => {
+    const view = { peer, volume: here.name };
+    if (typeof told === "string") return { ...view, state: "unknown", detail: told };
+    const there = told.find(({ name }) => name === here.name);
+    if (there && namesOf(there.bricks) === namesOf(here.bricks) && there.replica === here.replica)
+      return { ...view, state: "same", detail: shapeOf(here) };
+    return { ...view, state: "other", detail: `there ${there ? shapeOf(there) : "none"}; here ${shapeOf(here)}` };
+  });
+}
+
+async function readVolumesThere(host: Host, peer: string, only = "all"): Promise<Volume[]> {
+  if (!isHostWord(peer)) throw new OpsError("bad-input", "not a name for ssh");
+  const argv = sshArgv(peer, ["gluster", "--mode=script", "--xml", "volume", "info", only]);
   const result = await host.run(argv, { timeoutMs: ASK_MS });
   const failure = failureOf(result, ASK_MS);
-  if (failure !== undefined) return { peer, state: "unknown", detail: failure };
-  try {
-    const [there] = parseVolumes(answerOf(result.stdout, `volume info on ${peer}`, () => undefined));
-    if (there && namesOf(there.bricks) === namesOf(volume.bricks) && there.replica === volume.replica)
-      return { peer, state: "same", detail: "the same" };
-    const has = `${there?.bricks.length ?? 0} bricks, replica ${there?.replica ?? 0}`;
-    return { peer, state: "other", detail: `${has}; here ${volume.bricks.length} bricks, replica ${volume.replica}` };
-  } catch (error) {
-    return { peer, state: "unknown", detail: reasonOf(error) };
-  }
+  if (failure !== undefined) throw new OpsError("failed", failure);
+  return parseVolumes(answerOf(result.stdout, `volume info on ${peer}`, () => undefined));
 }
 
 /** Why a change of a volume's bricks is not over: somebody still has the volume as it was. */
 export async function reasonsAgainstViews(host: Host, peers: readonly Peer[], volume: Volume): Promise<string[]> {
-  const views = await readViews(host, peers, volume);
+  const views = await readViews(host, peers, [volume]);
   return views.flatMap(({ peer, state, detail }) =>
     state === "same"
       ? []
       : state === "other"
         ? [
-            `${peer} missed the change of volume ${volume.name} (there it has ${detail}): restart glusterd on ${peer}, its clients and its self-heal daemon use the old one`,
+            `${peer} missed the change of volume ${volume.name} (${detail}): restart glusterd on ${peer}, its clients and its self-heal daemon use the old one`,
           ]
         : [`volume ${volume.name} on ${peer}: could not be read: ${detail}`],
   );

@@ -399,6 +399,7 @@ describe("troubleshooting", () => {
     ),
     sites: new Map(),
     skews: new Map([["10.77.0.2", 0]]),
+    views: [{ peer: "10.77.0.2", volume: "shared_data", state: "same", detail: "3 bricks, replica 3" }],
   };
   const bad = (more: Partial<Facts>) =>
     checksOf({ ...facts, ...more })
@@ -434,6 +435,16 @@ describe("troubleshooting", () => {
     ["space that nobody tells", { spaces: "timed out" }, "space unknown"],
     ["a clock ahead", { skews: new Map([["s2", 600]]) }, "clock warn"],
     ["a clock that was not read", { skews: new Map([["s2", undefined]]) }, "clock unknown"],
+    [
+      "a node that missed a change",
+      { views: [{ peer: "s2", volume: "v", state: "other", detail: "there 2 bricks" }] },
+      "same-volume fail",
+    ],
+    [
+      "a node that did not tell what it has",
+      { views: [{ peer: "s2", volume: "v", state: "unknown", detail: "timed out" }] },
+      "same-volume unknown",
+    ],
     ["a daemon that is not started at boot", { atBoot: { ok: false, text: "disabled" } }, "glusterd-at-boot warn"],
   ] as [string, Partial<Facts>, string][])("tells of %s", (_what, more, told) => {
     expect(bad(more)).toContain(told);
