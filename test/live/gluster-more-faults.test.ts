@@ -124,7 +124,7 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
     const healed = await fencepost("gluster heal rep --full", 300_000);
     expect(`${exits(healed)}${healed.stdout}`).toMatch(/^0 /);
     expect(await onBrick("node3", "rep")).toBe(sums);
-    expect(await lab.sh("node1", "ls /tmp | grep -c fencepost-look-up || true")).toBe("0\n");
+    expect(await lab.sh("node1", "ls /run/fencepost | grep -c look-up || true")).toBe("0\n");
     expect(await checksums("node2", "rep")).toBe(sums);
   });
 

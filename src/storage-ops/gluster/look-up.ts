@@ -17,13 +17,19 @@ const CONNECT_MS = 60_000;
 const WALK_MS = 4 * 3_600_000;
 
 export async function lookUpEveryFile(host: Host, volume: string): Promise<void> {
-  const run = async (argv: Argv, timeoutMs = QUICK_MS): Promise<string> => {
+  const run = async (argv: Argv, timeoutMs = QUICK_MS): Promise<void> => {
     const result = await host.run(argv, { timeoutMs });
     const failure = failureOf(result, timeoutMs);
     if (failure !== undefined) throw new OpsError("failed", failure);
-    return result.stdout.trim();
   };
-  const point = await run(["mktemp", "-d", "-t", "fencepost-look-up.XXXXXXXX"]);
+  const point = `/run/fencepost/look-up-${volume}`;
+  const takeAway = async (): Promise<void> => {
+    await host.run(["umount", "--lazy", "--", point], { timeoutMs: QUICK_MS });
+    await host.run(["rmdir", "--", point], { timeoutMs: QUICK_MS });
+  };
+  // The pool is locked for one operation: what is still mounted there is of one that was killed.
+  await takeAway();
+  await run(["mkdir", "--parents", "--mode=0700", "--", point]);
   try {
     const heal = ["entry", "data", "metadata"].map((what) => `--xlator-option=*replicate*.${what}-self-heal=on`);
     await run(["glusterfs", "--volfile-server=localhost", `--volfile-id=${volume}`, "--read-only", ...heal, point]);
@@ -31,8 +37,7 @@ export async function lookUpEveryFile(host: Host, volume: string): Promise<void>
     // The size makes it ask about each file; nothing is that big, so nothing is printed.
     await run(["nice", "find", point, "-size", "+8388607G"], WALK_MS);
   } finally {
-    await host.run(["umount", "--lazy", "--", point], { timeoutMs: QUICK_MS });
-    await host.run(["rmdir", "--", point], { timeoutMs: QUICK_MS });
+    await takeAway();
   }
 }
 

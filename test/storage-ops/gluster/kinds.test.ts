@@ -173,14 +173,15 @@ describe("healing onto a new brick", () => {
   });
 
   it("looks every file up through a read-only mount of its own when nothing else heals, and takes that mount away", async () => {
-    const mktemp = "mktemp -d -t fencepost-look-up.XXXXXXXX";
+    const point = "/run/fencepost/look-up-shared_data";
+    const mkdir = `mkdir --parents --mode=0700 -- ${point}`;
     const heal = ["entry", "data", "metadata"].map((what) => `--xlator-option=*replicate*.${what}-self-heal=on`);
-    const bricks = "grep -rh ^connected =  --include=private /tmp/fencepost-look-up.1/.meta/graphs/active/";
-    const walk = "nice find /tmp/fencepost-look-up.1 -size +8388607G";
-    const [umount, rmdir] = ["umount --lazy -- /tmp/fencepost-look-up.1", "rmdir -- /tmp/fencepost-look-up.1"];
-    const mount = `glusterfs --volfile-server=localhost --volfile-id=shared_data --read-only ${heal.join(" ")} /tmp/fencepost-look-up.1`;
+    const bricks = `grep -rh ^connected =  --include=private ${point}/.meta/graphs/active/`;
+    const walk = `nice find ${point} -size +8388607G`;
+    const [umount, rmdir] = [`umount --lazy -- ${point}`, `rmdir -- ${point}`];
+    const mount = `glusterfs --volfile-server=localhost --volfile-id=shared_data --read-only ${heal.join(" ")} ${point}`;
     const answers = {
-      [mktemp]: "/tmp/fencepost-look-up.1\n",
+      [mkdir]: "",
       [mount]: "",
       [bricks]: ["connected = 1\nconnected = 0\n", "connected = 1\nconnected = 1\n"],
       [walk]: "",
@@ -190,7 +191,7 @@ describe("healing onto a new brick", () => {
     };
     const host = hostOf(answers);
     await GLUSTER_KINDS.heal.otherwise(healing(), host);
-    expect(host.commandLines).toEqual([HEAL, mktemp, mount, bricks, bricks, walk, umount, rmdir]);
+    expect(host.commandLines).toEqual([HEAL, umount, rmdir, mkdir, mount, bricks, bricks, walk, umount, rmdir]);
     const broken = hostOf({ ...answers, [walk]: exits(1, "Transport endpoint is not connected") });
     await expect(GLUSTER_KINDS.heal.otherwise(healing(), broken)).rejects.toMatchObject({ kind: "failed" });
     expect(broken.commandLines.slice(-2)).toEqual([umount, rmdir]);
