@@ -4,10 +4,10 @@
  * The tests stand in the order of a cluster's life: each leaves a cluster that the next one takes on.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { Output } from "./cluster.ts";
 import { CLUSTER, type Galera, MEMBER_FILE, startGalera } from "./galera.ts";
 import { addressOf } from "./gluster.ts";
 import { begin, killAtEachRecord, linesOf } from "./operation-journal.ts";
+import { expectDone, expectRefused } from "./outcomes.ts";
 import { GALERA_NEEDS, liveDescribe } from "./requirements.ts";
 
 const FILE = "/etc/mysql/mariadb.conf.d/zz-fencepost-galera.cnf";
@@ -17,14 +17,6 @@ liveDescribe("MariaDB Galera nodes", GALERA_NEEDS, () => {
   let lab: Galera;
   const words = (verb: string, node: string): string =>
     `node ${verb} --service mariadb --ip ${addressOf(node)} --apply`;
-  const expectDone = (result: Output): Output => {
-    expect(`${result.exitCode} ${result.stderr}`).toMatch(/^0 /);
-    return result;
-  };
-  const expectRefused = (result: Output, why: RegExp): void => {
-    expect(`${result.exitCode} ${result.stderr}`).toMatch(/^107 /);
-    expect(result.stderr).toMatch(why);
-  };
   const status = async (node: string, name: string): Promise<string> =>
     (await lab.sql(node, `SHOW STATUS LIKE 'wsrep_${name}'`)).split("\t")[1]?.trim() ?? "";
   const configured = async (node: string): Promise<string> =>

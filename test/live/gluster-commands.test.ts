@@ -5,7 +5,8 @@
  */
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { Output } from "./cluster.ts";
-import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
+import { addressOf, brickOf, type GlusterLab, startGluster } from "./gluster.ts";
+import { exits } from "./outcomes.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
 // A case is many questions to gluster and over ssh; on a machine with other work each takes seconds.
@@ -14,29 +15,16 @@ vi.setConfig({ testTimeout: 600_000 });
 liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
   let lab: GlusterLab;
   let sums = "";
-  const brick = (node: string, volume: string): string => `${addressOf(node)}:/data/glusterfs/${volume}`;
   const bricks = (nodes: readonly string[], volume: string): string =>
-    nodes.map((node) => brick(node, volume)).join(" ");
+    nodes.map((node) => brickOf(node, volume)).join(" ");
   const ours = (words: string): Promise<Output> => lab.fencepost("node1", `gluster ${words}`);
-  const exits = ({ exitCode, stderr }: Output): string => `${exitCode} ${stderr}`;
-  const mount = (node: string, volume: string): Promise<string> =>
-    lab.sh(
-      node,
-      `mkdir -p /mnt/${volume}; mountpoint -q /mnt/${volume} || mount -t glusterfs localhost:/${volume} /mnt/${volume}`,
-    );
-  const checksums = async (node: string, volume: string): Promise<string> => {
-    await mount(node, volume);
-    return lab.sh(node, `cd /mnt/${volume} && find . -type f | sort | xargs md5sum`);
-  };
-  const onBrick = (node: string, volume: string): Promise<string> =>
-    lab.sh(node, `cd /data/glusterfs/${volume} && find . -type f -not -path './.glusterfs/*' | sort | xargs md5sum`);
   const killBrick = async (node: string, volume: string): Promise<void> => {
-    await lab.sh(node, `kill -9 $(cat /run/gluster/vols/${volume}/*.pid)`);
-    await lab.waitFor("the dead brick to be seen", async () => !(await isOnline(node, volume)));
+    await lab.killBrick(node, volume);
+    await lab.waitFor("the dead brick to be seen", async () => !(await lab.isOnline(node, volume)));
   };
   const reviveBrick = async (node: string, volume: string): Promise<void> => {
     await lab.gluster("node1", `volume start ${volume} force`);
-    await lab.waitFor("the brick to be back", () => isOnline(node, volume));
+    await lab.waitFor("the brick to be back", () => lab.isOnline(node, volume));
     // What is written from now on has to reach it too.
     await lab.waitFor("the mount to be connected to every brick", async () => {
       const connected = await lab.sh(
@@ -46,26 +34,22 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
       return !connected.includes("connected = 0");
     });
   };
-  const isOnline = async (node: string, volume: string): Promise<boolean> =>
-    / Y +\d+ *$/m.test(await lab.gluster("node1", `volume status ${volume} ${brick(node, volume)}`));
   async function createVolume(volume: string, words: string): Promise<void> {
     await lab.gluster("node1", `volume create ${volume} ${words}`);
     await lab.gluster("node1", `volume start ${volume}`);
-    await mount("node1", volume);
+    await lab.mount("node1", volume);
   }
 
   beforeAll(async () => {
     lab = await startGluster(4);
     for (const node of ["node2", "node3", "node4"]) await lab.gluster("node1", `peer probe ${addressOf(node)}`);
-    await lab.waitFor("four peers", async () =>
-      /(Peer in Cluster \(Connected\)[\s\S]*){3}/.test(await lab.gluster("node1", "peer status")),
-    );
+    await lab.waitForPeers();
     await createVolume("r3", `replica 3 ${bricks(["node1", "node2", "node3"], "r3")}`);
     await lab.sh(
       "node1",
       "cd /mnt/r3 && mkdir -p a && for i in $(seq 40); do echo $i >f$i; head -c 9000 /dev/urandom >a/r$i; done",
     );
-    sums = await checksums("node2", "r3");
+    sums = await lab.checksums("node2", "r3");
   });
   afterAll(() => lab?.stop());
 
@@ -92,7 +76,7 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
         .filter(({ verdict }) => verdict === "fail")
         .map(({ object }) => object)
         .sort(),
-    ).toEqual([`brick ${brick("node2", "r3")}`, `peer ${addressOf("node4")}`]);
+    ).toEqual([`brick ${brickOf("node2", "r3")}`, `peer ${addressOf("node4")}`]);
     for (const { verdict, next } of broken.checks)
       expect([verdict, next !== null]).toEqual([verdict, verdict !== "ok"]);
     expect(broken.checks.find(({ id, object }) => id === "heal" && object === "volume r3")).toMatchObject({
@@ -130,9 +114,9 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
     const healed = await ours("heal r3");
     expect(exits(healed)).toMatch(/^0 /);
     expect(healed.stdout).toContain("✓ Volume r3 healed");
-    sums = await checksums("node2", "r3");
+    sums = await lab.checksums("node2", "r3");
     expect((await ours("heal r3 --info")).exitCode).toBe(0);
-    expect(await onBrick("node3", "r3")).toBe(await onBrick("node1", "r3"));
+    expect(await lab.onBrick("node3", "r3")).toBe(await lab.onBrick("node1", "r3"));
   });
 
   it("compares every file on demand, and says it is done only when the crawl has ended", async () => {
@@ -220,20 +204,20 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
     expect(exits(await ours("heal sb"))).not.toMatch(/^0 /);
     expect(exits(await ours("split-brain sb /meta --policy bigger-file"))).toMatch(/^64 .*the copies are alike/);
     const planned = await ours("split-brain sb /d/data --policy bigger-file --dry-run");
-    expect(planned.stdout).toContain(`split-brain source-brick ${brick("node2", "sb")} /d/data`);
+    expect(planned.stdout).toContain(`split-brain source-brick ${brickOf("node2", "sb")} /d/data`);
     const first = await ours("split-brain sb /d/data --policy bigger-file --json");
     expect(exits(first)).toMatch(/^0 /);
     expect(await keptOf(first)).toEqual(["one"]);
-    const rest = await ours(`split-brain sb --all --policy source-brick --source ${brick("node1", "sb")} --json`);
+    const rest = await ours(`split-brain sb --all --policy source-brick --source ${brickOf("node1", "sb")} --json`);
     expect(exits(rest)).toMatch(/^0 /);
     expect((await keptOf(rest)).sort()).toEqual(["base", "two-longer"]);
 
     expect((await ours("split-brain sb")).exitCode).toBe(0);
-    await mount("node3", "sb");
+    await lab.mount("node3", "sb");
     expect(await lab.sh("node3", "cd /mnt/sb && cat d/data d/twice fine && stat -c %a meta")).toBe(
       "two-longer\none\nfine\n600\n",
     );
-    expect(await onBrick("node2", "sb")).toBe(await onBrick("node1", "sb"));
+    expect(await lab.onBrick("node2", "sb")).toBe(await lab.onBrick("node1", "sb"));
   });
 
   /** The losing copies, from where the plan says they are. */
@@ -251,16 +235,16 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
     expect(exits(await ours("rebalance r3 start"))).toMatch(/^64 .*one replica set/);
     await createVolume("dist", bricks(["node1", "node2"], "dist"));
     await lab.sh("node1", "cd /mnt/dist && for i in $(seq 80); do echo $i >f$i; done");
-    const before = await checksums("node4", "dist");
+    const before = await lab.checksums("node4", "dist");
     expect((await ours("rebalance dist status")).stdout).toContain("never started");
-    await lab.gluster("node1", `volume add-brick dist ${brick("node3", "dist")}`);
+    await lab.gluster("node1", `volume add-brick dist ${brickOf("node3", "dist")}`);
     expect(exits(await ours("rebalance dist start"))).toMatch(/^0 /);
     const { nodes } = JSON.parse((await ours("rebalance dist status --json")).stdout);
     expect(nodes.map(({ status }: { status: string }) => status)).toEqual(nodes.map(() => "completed"));
     expect(nodes.length).toBeGreaterThan(1);
     expect(nodes.reduce((sum: number, { files }: { files: number }) => sum + files, 0)).toBeGreaterThan(0);
     expect(await lab.sh("node3", "find /data/glusterfs/dist -name 'f*' -size +0 | head -1")).not.toBe("");
-    expect(await checksums("node4", "dist")).toBe(before);
+    expect(await lab.checksums("node4", "dist")).toBe(before);
     expect(exits(await ours("rebalance dist stop"))).toMatch(/^64 .*no rebalance is running/);
     await killBrick("node3", "dist");
     expect(exits(await ours("rebalance dist start"))).toMatch(/^107 .*is down/);
@@ -273,58 +257,58 @@ liveDescribe("fencepost gluster", GLUSTER_NEEDS, () => {
   it("replaces a brick with its data intact, and refuses it while another copy is down or on a bad place", async () => {
     await killBrick("node2", "r3");
     const replace = (words: string): Promise<Output> => ours(`replace-brick r3 ${words}`);
-    const [from, to] = [brick("node3", "r3"), brick("node4", "r3")];
+    const [from, to] = [brickOf("node3", "r3"), brickOf("node4", "r3")];
     expect(exits(await replace(`${from} ${to}`))).toMatch(/^107 .*another copy, \S+, is down/);
     expect(exits(await replace(`${from} ${to} --dead`))).toMatch(/^107 .*another copy, \S+, is down/);
     await reviveBrick("node2", "r3");
     await heal("r3");
-    expect(exits(await replace(`${from} ${brick("node1", "r3b")}`))).toMatch(/^107 .*two copies on one node/);
+    expect(exits(await replace(`${from} ${brickOf("node1", "r3b")}`))).toMatch(/^107 .*two copies on one node/);
     expect(exits(await replace(`${from} ${addressOf("node4")}:/srv/r3`))).toMatch(/^107 .*root filesystem/);
     const planned = await replace(`${from} ${to} --dry-run`);
     expect(planned.stdout).toMatch(/failures survived: now 1 node, until the new copy is healed 0 nodes, then 1 node/);
     expect(planned.stdout).toMatch(/to copy: at most \S+ \w+;/);
     expect(exits(await replace(`${from} ${to}`))).toMatch(/^0 /);
     expect(await lab.gluster("node1", "volume info r3")).toContain(to);
-    expect(await onBrick("node4", "r3")).toBe(await onBrick("node1", "r3"));
-    expect(await checksums("node2", "r3")).toBe(sums);
+    expect(await lab.onBrick("node4", "r3")).toBe(await lab.onBrick("node1", "r3"));
+    expect(await lab.checksums("node2", "r3")).toBe(sums);
   });
 
   it("replaces a dead brick when told that it is dead, from the one copy that has the newest data", async () => {
-    const [dead, to] = [brick("node4", "r3"), brick("node3", "r3c")];
+    const [dead, to] = [brickOf("node4", "r3"), brickOf("node3", "r3c")];
     // node2 falls behind node1 and node4; then node4 dies: of the two that are left, node1 alone has the newest data.
     await lab.gluster("node1", "volume set r3 cluster.self-heal-daemon off");
     await killBrick("node2", "r3");
     await lab.sh("node1", "echo newest >/mnt/r3/f2");
     await reviveBrick("node2", "r3");
     await killBrick("node4", "r3");
-    sums = await checksums("node2", "r3");
+    sums = await lab.checksums("node2", "r3");
     expect(await lab.sh("node2", "cat /data/glusterfs/r3/f2")).toBe("2\n");
     await lab.gluster("node1", "volume set r3 cluster.self-heal-daemon on");
     expect(exits(await ours(`replace-brick r3 ${dead} ${to}`))).toMatch(/^107 .*if it is dead for good, say --dead/);
     const replaced = await ours(`replace-brick r3 ${dead} ${to} --dead`);
     expect(exits(replaced)).toMatch(/^0 /);
-    expect(replaced.stderr).toContain(`${brick("node2", "r3")}: behind with 1 entries too`);
-    expect(await onBrick("node3", "r3c")).toBe(await onBrick("node1", "r3"));
-    expect(await onBrick("node2", "r3")).toBe(await onBrick("node1", "r3"));
-    expect(await checksums("node4", "r3")).toBe(sums);
+    expect(replaced.stderr).toContain(`${brickOf("node2", "r3")}: behind with 1 entries too`);
+    expect(await lab.onBrick("node3", "r3c")).toBe(await lab.onBrick("node1", "r3"));
+    expect(await lab.onBrick("node2", "r3")).toBe(await lab.onBrick("node1", "r3"));
+    expect(await lab.checksums("node4", "r3")).toBe(sums);
     expect(await lab.sh("node2", "cat /data/glusterfs/r3/f2")).toBe("newest\n");
   });
 
   it("gives a brick an empty disk on the same path, and takes taking it off back", async () => {
-    const reset = (verb: string): Promise<Output> => ours(`reset-brick r3 ${brick("node2", "r3")} ${verb}`);
+    const reset = (verb: string): Promise<Output> => ours(`reset-brick r3 ${brickOf("node2", "r3")} ${verb}`);
     expect(exits(await reset("commit"))).toMatch(/^107 .*is up: take it off first/);
     const off = await reset("start --json");
     expect(exits(off)).toMatch(/^0 /);
     expect(exits(await reset("commit"))).toMatch(/^107 .*is not empty/);
     const { journal } = JSON.parse(off.stdout.trim().split("\n").at(-1) ?? "");
     expect(exits(await lab.fencepost("node1", `journal undo ${journal}`))).toMatch(/^0 /);
-    expect(await isOnline("node2", "r3")).toBe(true);
+    expect(await lab.isOnline("node2", "r3")).toBe(true);
     await heal("r3");
     expect(exits(await reset("start"))).toMatch(/^0 /);
     await lab.sh("node2", "rm -rf /data/glusterfs/r3");
     expect(exits(await reset("commit"))).toMatch(/^0 /);
-    expect(await onBrick("node2", "r3")).toBe(await onBrick("node1", "r3"));
-    expect(await checksums("node3", "r3")).toBe(sums);
+    expect(await lab.onBrick("node2", "r3")).toBe(await lab.onBrick("node1", "r3"));
+    expect(await lab.checksums("node3", "r3")).toBe(sums);
   });
 
   it("mounts a volume by a line with every server, and takes it back", async () => {

@@ -6,11 +6,11 @@
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Output } from "./cluster.ts";
-import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
+import { addressOf, brickOf, type GlusterLab, startGluster } from "./gluster.ts";
 import { recordsOf, runAndKill, runUntil } from "./operation-journal.ts";
+import { exits } from "./outcomes.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
-const brick = (node: string, volume: string): string => `${addressOf(node)}:/data/glusterfs/${volume}`;
 const ADD = (node: string, more = ""): string => `node add --service glusterfs --ip ${addressOf(node)}${more}`;
 const REMOVE = (...nodes: string[]): string =>
   `node remove --service glusterfs ${nodes.map((node) => `--ip ${addressOf(node)}`).join(" ")}`;
@@ -18,37 +18,18 @@ const REMOVE = (...nodes: string[]): string =>
 liveDescribe("GlusterFS faults", GLUSTER_NEEDS, () => {
   let lab: GlusterLab;
   const sums = new Map<string, string>();
-  const exits = ({ exitCode, stderr }: Output): string => `${exitCode} ${stderr}`;
   const fencepost = (words: string, node = "node1"): Promise<Output> => lab.fencepost(node, words);
-  const bricks = async (volume: string): Promise<string[]> =>
-    [...(await lab.gluster("node1", `volume info ${volume}`)).matchAll(/^Brick\d+: (\S+)/gm)].map(
-      ([, name]) => name ?? "",
-    );
-  const checksums = (node: string, volume: string): Promise<string> =>
-    lab.sh(
-      node,
-      `mkdir -p /mnt/${volume}; mountpoint -q /mnt/${volume} || mount -t glusterfs localhost:/${volume} /mnt/${volume}; cd /mnt/${volume} && find . -type f | sort | xargs md5sum`,
-    );
   const expectWhole = async (volume: string): Promise<void> => {
-    expect(await checksums("node2", volume)).toBe(sums.get(volume));
+    expect(await lab.checksums("node2", volume)).toBe(sums.get(volume));
   };
   const emptyBrick = (node: string, volume: string): Promise<string> =>
     lab.sh(node, `rm -rf /data/glusterfs/${volume}`);
-  const killBrick = (node: string, volume: string): Promise<string> =>
-    lab.sh(node, `kill -9 $(cat /run/gluster/vols/${volume}/*.pid)`);
   /** By its name: bricks and self-heal daemons are the same executable. */
   const signalGlusterd = (node: string, signal: string): Promise<string> =>
     lab.sh(
       node,
       `for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" != glusterd ] || kill -${signal} "\${p#/proc/}"; done`,
     );
-  const waitForPeers = (wanted: "Connected" | "Disconnected") =>
-    lab.waitFor(`peers ${wanted}`, async () => {
-      const states = (await lab.gluster("node1", "peer status")).match(/^State: .*$/gm) ?? [];
-      return wanted === "Disconnected"
-        ? states.some((state) => state.includes("(Disconnected)"))
-        : states.every((state) => state.includes("Peer in Cluster (Connected)"));
-    });
   const waitForHealth = (volume: string) =>
     lab.waitFor(
       `${volume} to be whole`,
@@ -69,7 +50,7 @@ liveDescribe("GlusterFS faults", GLUSTER_NEEDS, () => {
       "node1",
       `mkdir -p /mnt/${volume}; mount -t glusterfs localhost:/${volume} /mnt/${volume}; cd /mnt/${volume} && for i in $(seq ${files}); do head -c ${bytes} /dev/urandom >f$i; done`,
     );
-    sums.set(volume, await checksums("node1", volume));
+    sums.set(volume, await lab.checksums("node1", volume));
   }
   async function deleteVolume(volume: string): Promise<void> {
     for (const node of lab.names) await lab.sh(node, `umount /mnt/${volume} 2>/dev/null || true`);
@@ -81,10 +62,10 @@ liveDescribe("GlusterFS faults", GLUSTER_NEEDS, () => {
   beforeAll(async () => {
     lab = await startGluster(4);
     for (const node of ["node2", "node3", "node4"]) await lab.gluster("node1", `peer probe ${addressOf(node)}`);
-    await waitForPeers("Connected");
+    await lab.waitForPeers();
     await createVolume(
       "rep",
-      `replica 2 ${["node1", "node2"].map((node) => brick(node, "rep")).join(" ")}`,
+      `replica 2 ${["node1", "node2"].map((node) => brickOf(node, "rep")).join(" ")}`,
       40,
       70_000,
     );
@@ -111,7 +92,7 @@ liveDescribe("GlusterFS faults", GLUSTER_NEEDS, () => {
     );
     // They were in each other's way, and in ours.
     expect((await Promise.all(others)).join()).toMatch(/Another transaction is in progress|Locking failed/);
-    expect(await bricks("rep")).toEqual(["node1", "node2", "node3"].map((node) => brick(node, "rep")));
+    expect(await lab.bricks("rep")).toEqual(["node1", "node2", "node3"].map((node) => brickOf(node, "rep")));
     await expectWhole("rep");
   });
 
@@ -129,7 +110,7 @@ esac
     expect(exits(await fencepost(REMOVE("node3")))).toMatch(/^107 .*heal info could not be read/s);
     expect((await fencepost("gluster health --volume rep")).exitCode).toBe(76);
     await lab.must("node1", ["rm", fake]);
-    expect(await bricks("rep")).toHaveLength(3);
+    expect(await lab.bricks("rep")).toHaveLength(3);
   });
 
   it("refuses to remove a copy while a file blames one, of which heal info says nothing, until it is healed", async () => {
@@ -144,10 +125,10 @@ esac
       async () => undefined,
     );
     expect(exits(output)).toMatch(/^107 .*1 file \(\/data\/glusterfs\/rep\/f7\) of which another copy is not whole/s);
-    expect(await bricks("rep")).toHaveLength(3);
+    expect(await lab.bricks("rep")).toHaveLength(3);
     await lab.gluster("node1", "volume heal rep full");
     await lab.waitFor("the removal to be safe", async () => (await fencepost(`journal resume ${id}`)).exitCode === 0);
-    expect(await bricks("rep")).toEqual(["node1", "node2"].map((node) => brick(node, "rep")));
+    expect(await lab.bricks("rep")).toEqual(["node1", "node2"].map((node) => brickOf(node, "rep")));
     await expectWhole("rep");
   });
 
@@ -169,20 +150,20 @@ esac
   it("reports data that could not be moved because a brick died, and takes the removal back", async () => {
     await deleteVolume("rep");
     await lab.gluster("node1", `peer probe ${addressOf("node3")}`);
-    await waitForPeers("Connected");
-    await createVolume("dist", ["node1", "node2", "node3"].map((node) => brick(node, "dist")).join(" "), 60, 70_000);
+    await lab.waitForPeers();
+    await createVolume("dist", ["node1", "node2", "node3"].map((node) => brickOf(node, "dist")).join(" "), 60, 70_000);
     const { id, output } = await runUntil(
       lab.operator("node1"),
       REMOVE("node3"),
       (record) => record === "step remove-brick-start-dist started",
-      () => killBrick("node2", "dist"),
+      () => lab.killBrick("node2", "dist"),
     );
     expect(exits(output)).toMatch(/^107 .*data was not moved/s);
     expect(exits(await fencepost(`journal resume ${id}`))).toMatch(/^107 /s);
     await lab.gluster("node1", "volume start dist force");
     await waitForHealth("dist");
     expect(exits(await fencepost(`journal undo ${id}`))).toMatch(/^0 /s);
-    expect(await bricks("dist")).toHaveLength(3);
+    expect(await lab.bricks("dist")).toHaveLength(3);
     await expectWhole("dist");
   });
 
@@ -194,16 +175,16 @@ esac
       () => signalGlusterd("node2", "KILL"),
     );
     expect(met).toBeDefined();
-    await waitForPeers("Disconnected");
+    await lab.waitForPeers("Disconnected");
     expect(output.exitCode).not.toBe(0);
-    expect(await bricks("dist")).toHaveLength(3);
+    expect(await lab.bricks("dist")).toHaveLength(3);
     expect(exits(await fencepost(`journal resume ${id}`))).toMatch(/^(107|10|124|1) /);
-    expect(await bricks("dist")).toHaveLength(3);
+    expect(await lab.bricks("dist")).toHaveLength(3);
     await lab.sh("node2", "glusterd");
-    await waitForPeers("Connected");
+    await lab.waitForPeers();
     await waitForHealth("dist");
     expect(exits(await fencepost(`journal resume ${id}`))).toMatch(/^0 /s);
-    expect(await bricks("dist")).toEqual(["node1", "node2"].map((node) => brick(node, "dist")));
+    expect(await lab.bricks("dist")).toEqual(["node1", "node2"].map((node) => brickOf(node, "dist")));
     await expectNothingForced(id);
     await expectWhole("dist");
   });
@@ -214,7 +195,7 @@ esac
       lab.operator("node1"),
       ADD("node3", " --as distribute"),
       (record) => record === "step rebalance started",
-      () => killBrick("node2", "dist"),
+      () => lab.killBrick("node2", "dist"),
     );
     expect(exits(output)).toMatch(/^107 .*data was not moved/s);
     await lab.gluster("node1", "volume start dist force");
@@ -226,15 +207,15 @@ esac
     expect(both.find(({ exitCode }) => exitCode === 107)?.stderr).toMatch(
       /another operation is at work|removal of bricks/,
     );
-    expect(await bricks("dist")).toHaveLength(2);
+    expect(await lab.bricks("dist")).toHaveLength(2);
     await expectWhole("dist");
     await deleteVolume("dist");
   });
 
   it("refuses a commit that is gone on with after entries to heal have appeared, and commits once they are healed", async () => {
     await lab.gluster("node1", `peer probe ${addressOf("node3")}`);
-    await waitForPeers("Connected");
-    await createVolume("dr", `replica 2 ${lab.names.map((node) => brick(node, "dr")).join(" ")}`, 40, 10_000);
+    await lab.waitForPeers();
+    await createVolume("dr", `replica 2 ${lab.names.map((node) => brickOf(node, "dr")).join(" ")}`, 40, 10_000);
     const { id, met } = await runAndKill(
       lab.operator("node1"),
       REMOVE("node3", "node4"),
@@ -242,21 +223,21 @@ esac
     );
     expect(met).toBeDefined();
     await lab.gluster("node1", "volume set dr cluster.self-heal-daemon off");
-    await killBrick("node2", "dr");
+    await lab.killBrick("node2", "dr");
     await lab.sh("node1", "for i in $(seq 40); do echo $i >/mnt/dr/f$i; done");
-    sums.set("dr", await checksums("node1", "dr"));
+    sums.set("dr", await lab.checksums("node1", "dr"));
     await lab.gluster("node1", "volume start dr force");
     const resume = await lab.waitFor("the brick to be back", async () => {
       const again = await fencepost(`journal resume ${id}`);
       return again.stderr.includes("is down") ? undefined : again;
     });
     expect(exits(resume)).toMatch(/^107 .*[1-9]\d* entries that other copies still need/s);
-    expect(await bricks("dr")).toHaveLength(4);
+    expect(await lab.bricks("dr")).toHaveLength(4);
     await lab.gluster("node1", "volume set dr cluster.self-heal-daemon on");
     await lab.gluster("node1", "volume heal dr");
     await lab.waitFor("the commit to be safe", async () => (await fencepost(`journal resume ${id}`)).exitCode === 0);
     expect(recordsOf(lab.operator("node1"), id)).toContain("step remove-brick-commit-dr done");
-    expect(await bricks("dr")).toEqual(["node1", "node2"].map((node) => brick(node, "dr")));
+    expect(await lab.bricks("dr")).toEqual(["node1", "node2"].map((node) => brickOf(node, "dr")));
     await expectWhole("dr");
   });
 
@@ -264,7 +245,7 @@ esac
     await deleteVolume("dr");
     await createVolume(
       "full",
-      `replica 2 ${["node1", "node2"].map((node) => brick(node, "full")).join(" ")}`,
+      `replica 2 ${["node1", "node2"].map((node) => brickOf(node, "full")).join(" ")}`,
       40,
       70_000,
     );

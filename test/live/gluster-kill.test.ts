@@ -3,9 +3,9 @@
  * always the same end, no second brick, no orphan peer, every file whole on another node's mount. Real glusterd nodes.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Output } from "./cluster.ts";
 import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
 import { killAtEachRecord, runAndKill } from "./operation-journal.ts";
+import { expectDone } from "./outcomes.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
 const PATH = "/data/glusterfs/v";
@@ -24,17 +24,10 @@ const records = (...steps: string[]): string[] => [
 liveDescribe("a program that is killed after any record of its journal", GLUSTER_NEEDS, () => {
   let lab: GlusterLab;
   let sums = "";
-  const expectDone = (result: Output): Output => {
-    expect(`${result.exitCode} ${result.stderr}`).toMatch(/^0 /);
-    return result;
-  };
   /** The whole state that may differ: bricks, peers, tasks, and the files as another node's mount has them. */
   const state = async () => ({
-    bricks: [...(await lab.gluster("node1", "volume info v")).matchAll(/^Brick\d+: (\S+)/gm)].map(([, name]) => name),
-    peers: (await lab.gluster("node1", "pool list"))
-      .split("\n")
-      .slice(1)
-      .flatMap((line) => line.split(/\s+/)[1] ?? []),
+    bricks: await lab.bricks("v"),
+    peers: await lab.pool(),
     // A rebalance that is over stays listed.
     isIdle: !/^Task +: Remove brick|^Status +: in progress/m.test(await lab.gluster("node1", "volume status v")),
     isWhole: (await lab.sh("node2", "cd /mnt/gluster && find . -type f | sort | xargs md5sum")) === sums,
@@ -62,9 +55,7 @@ liveDescribe("a program that is killed after any record of its journal", GLUSTER
   beforeAll(async () => {
     lab = await startGluster(3);
     await lab.gluster("node1", `peer probe ${addressOf("node2")}`);
-    await lab.waitFor("node2 in the pool", async () =>
-      (await lab.gluster("node1", "peer status")).includes("Peer in Cluster (Connected)"),
-    );
+    await lab.waitForPeers();
     await createVolume("replica 2");
   });
   afterAll(() => lab?.stop());
@@ -113,7 +104,7 @@ liveDescribe("a program that is killed after any record of its journal", GLUSTER
   it("keeps an undo that could not come to its end, counts it, and ends it with all others that are so", async () => {
     await emptyBrick();
     const { id } = await runAndKill(lab.operator("node1"), ADD, (record) => record === "step add-brick done");
-    await lab.sh("node2", "kill -9 $(cat /run/gluster/vols/v/*.pid)");
+    await lab.killBrick("node2", "v");
     const undo = await lab.fencepost("node1", `journal undo ${id}`);
     expect(`${undo.exitCode} ${undo.stderr}`).toMatch(/^107 .*is down/s);
     expect((await lab.fencepost("node1", "journal list")).stdout).toMatch(

@@ -5,45 +5,22 @@
  */
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { Output } from "./cluster.ts";
-import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
+import { addressOf, brickOf, type GlusterLab, startGluster } from "./gluster.ts";
 import { runUntil } from "./operation-journal.ts";
+import { exits } from "./outcomes.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
 // A case is many questions to gluster and over ssh; on a machine with other work each takes seconds.
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 300_000 });
 
-const brick = (node: string, volume: string): string => `${addressOf(node)}:/data/glusterfs/${volume}`;
-const copies = ["node1", "node2", "node3"].map((node) => brick(node, "rep"));
+const copies = ["node1", "node2", "node3"].map((node) => brickOf(node, "rep"));
 const ADD = (node: string): string => `node add --service glusterfs --ip ${addressOf(node)}`;
 
 liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
   let lab: GlusterLab;
   let sums = "";
-  const exits = ({ exitCode, stderr }: Output): string => `${exitCode} ${stderr}`;
   const fencepost = (words: string, timeoutMs = 150_000): Promise<Output> =>
     lab.fencepost("node1", words, { timeoutMs });
-  const bricks = async (node: string, volume: string): Promise<string[]> =>
-    [...(await lab.gluster(node, `volume info ${volume}`)).matchAll(/^Brick\d+: (\S+)/gm)].map(
-      ([, name]) => name ?? "",
-    );
-  const mount = (node: string, volume: string): Promise<string> =>
-    lab.sh(
-      node,
-      `mkdir -p /mnt/${volume}; mountpoint -q /mnt/${volume} || mount -t glusterfs localhost:/${volume} /mnt/${volume}`,
-    );
-  const checksums = async (node: string, volume: string): Promise<string> => {
-    await mount(node, volume);
-    return lab.sh(node, `cd /mnt/${volume} && find . -type f | sort | xargs md5sum`);
-  };
-  const onBrick = (node: string, volume: string): Promise<string> =>
-    lab.sh(node, `cd /data/glusterfs/${volume} && find . -type f -not -path './.glusterfs/*' | sort | xargs md5sum`);
-  const waitForPeers = (wanted: "Connected" | "Disconnected") =>
-    lab.waitFor(`peers ${wanted}`, async () => {
-      const states = (await lab.gluster("node1", "peer status")).match(/^State: .*$/gm) ?? [];
-      return wanted === "Disconnected"
-        ? states.some((state) => state.includes("(Disconnected)"))
-        : states.every((state) => state.includes("Peer in Cluster (Connected)"));
-    });
 
   /** No operation of ours has ever forced anything. */
   const expectNothingForced = async (id: string): Promise<void> => {
@@ -54,17 +31,15 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
     await lab.sh(node, "kill $(pgrep -x glusterd)");
     await lab.waitFor("glusterd to end", async () => (await lab.on(node, ["pgrep", "-x", "glusterd"])).exitCode === 1);
     await lab.sh(node, "glusterd");
-    await waitForPeers("Connected");
+    await lab.waitForPeers();
   };
-  const isOnline = async (node: string): Promise<boolean> =>
-    / Y +\d+ *$/m.test(await lab.gluster("node1", `volume status sb ${brick(node, "sb")}`));
   const killBrick = async (node: string): Promise<void> => {
-    await lab.sh(node, "kill -9 $(cat /run/gluster/vols/sb/*.pid)");
-    await lab.waitFor("the dead brick to be seen", async () => !(await isOnline(node)));
+    await lab.killBrick(node, "sb");
+    await lab.waitFor("the dead brick to be seen", async () => !(await lab.isOnline(node, "sb")));
   };
   const reviveBrick = async (node: string): Promise<void> => {
     await lab.gluster("node1", "volume start sb force");
-    await lab.waitFor("the brick to be back", () => isOnline(node));
+    await lab.waitFor("the brick to be back", () => lab.isOnline(node, "sb"));
     // What is written from now on has to reach it too.
     await lab.waitFor("the mount to be connected to both bricks", async () => {
       const told = await lab.sh("node1", "grep -h '^connected' /mnt/sb/.meta/graphs/active/sb-client-*/private");
@@ -80,12 +55,12 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
   beforeAll(async () => {
     lab = await startGluster(4);
     for (const node of ["node2", "node3", "node4"]) await lab.gluster("node1", `peer probe ${addressOf(node)}`);
-    await waitForPeers("Connected");
-    await lab.gluster("node1", `volume create rep replica 2 ${brick("node1", "rep")} ${brick("node2", "rep")}`);
+    await lab.waitForPeers();
+    await lab.gluster("node1", `volume create rep replica 2 ${brickOf("node1", "rep")} ${brickOf("node2", "rep")}`);
     await lab.gluster("node1", "volume start rep");
-    await mount("node1", "rep");
+    await lab.mount("node1", "rep");
     await lab.sh("node1", "cd /mnt/rep && for i in $(seq 40); do head -c 70000 /dev/urandom >f$i; done");
-    sums = await checksums("node2", "rep");
+    sums = await lab.checksums("node2", "rep");
   });
   afterAll(() => lab?.stop());
 
@@ -96,12 +71,12 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
       (record) => record === "step add-brick started",
       async () => {
         await lab.sh("node2", "kill -9 $(pgrep -x glusterd)");
-        await waitForPeers("Disconnected");
+        await lab.waitForPeers("Disconnected");
         await lab.sh("node2", "glusterd");
       },
     );
     expect(met).toBeDefined();
-    await waitForPeers("Connected");
+    await lab.waitForPeers();
     // Back in the middle of the change, it may have missed it: that is said, and it is started anew as is said.
     if (output.exitCode !== 0) {
       expect(exits(output)).toMatch(
@@ -111,9 +86,9 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
       expect(exits(await fencepost(`journal resume ${id}`))).toMatch(/^0 /);
     }
     await expectNothingForced(id);
-    for (const node of lab.names) expect(await bricks(node, "rep")).toEqual(copies);
-    expect(await checksums("node2", "rep")).toBe(sums);
-    expect(await onBrick("node3", "rep")).toBe(sums);
+    for (const node of lab.names) expect(await lab.bricks("rep", node)).toEqual(copies);
+    expect(await lab.checksums("node2", "rep")).toBe(sums);
+    expect(await lab.onBrick("node3", "rep")).toBe(sums);
   });
 
   it("heals a copy whose lack no index lists and no crawl meets", async () => {
@@ -123,19 +98,19 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
       await lab.sh(node, "setfattr -n trusted.afr.rep-client-2 -v 0x000000010000000100000001 /data/glusterfs/rep");
     const healed = await fencepost("gluster heal rep --full", 300_000);
     expect(`${exits(healed)}${healed.stdout}`).toMatch(/^0 /);
-    expect(await onBrick("node3", "rep")).toBe(sums);
+    expect(await lab.onBrick("node3", "rep")).toBe(sums);
     expect(await lab.sh("node1", "ls /run/fencepost | grep -c look-up || true")).toBe("0\n");
-    expect(await checksums("node2", "rep")).toBe(sums);
+    expect(await lab.checksums("node2", "rep")).toBe(sums);
   });
 
   it("warns before latest-mtime chooses by a clock that is wrong, and troubleshoot names the node", async () => {
-    await lab.gluster("node1", `volume create sb replica 2 ${brick("node1", "sb")} ${brick("node2", "sb")}`);
+    await lab.gluster("node1", `volume create sb replica 2 ${brickOf("node1", "sb")} ${brickOf("node2", "sb")}`);
     await lab.gluster(
       "node1",
       "volume set sb cluster.quorum-type none cluster.self-heal-daemon off cluster.data-self-heal off",
     );
     await lab.gluster("node1", "volume start sb");
-    await mount("node1", "sb");
+    await lab.mount("node1", "sb");
     await lab.sh("node1", "echo base >/mnt/sb/file");
     await killBrick("node2");
     await lab.sh("node1", "echo one >/mnt/sb/file");
@@ -172,7 +147,7 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
     await lab.sh("node2", "rm /usr/local/bin/date");
     const resolved = await fencepost("gluster split-brain sb /file --policy latest-mtime");
     expect(exits(resolved)).toMatch(/^0 /);
-    await mount("node3", "sb");
+    await lab.mount("node3", "sb");
     expect(await lab.sh("node3", "cat /mnt/sb/file")).toBe("two, longer\n");
     await deleteVolume("sb");
   });
@@ -205,7 +180,7 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
     );
     expect(exits(output)).toMatch(/^0 /);
     await expectNothingForced(id);
-    expect(await onBrick("node4", "rep")).toBe(sums);
-    expect(await checksums("node2", "rep")).toBe(sums);
+    expect(await lab.onBrick("node4", "rep")).toBe(sums);
+    expect(await lab.checksums("node2", "rep")).toBe(sums);
   });
 });

@@ -2,8 +2,8 @@
  * `fencepost gluster setup` with arbiter_count: 1 on three real nodes: the first, a second copy, and the third as the arbiter.
  */
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import type { Output } from "./cluster.ts";
 import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
+import { exits } from "./outcomes.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 300_000 });
@@ -28,7 +28,6 @@ ${nodes
 
 liveDescribe("GlusterFS setup with an arbiter", GLUSTER_NEEDS, () => {
   let lab: GlusterLab;
-  const exits = ({ exitCode, stderr }: Output): string => `${exitCode} ${stderr}`;
   const setup = async (node: string, more: string): Promise<string> => {
     const done = await lab.fencepost(node, `gluster setup --config ${CONFIG} ${more}`.trim());
     expect(exits(done)).toMatch(/^0 /);

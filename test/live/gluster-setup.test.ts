@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Output } from "./cluster.ts";
 import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
 import { idsOf, killAtEachRecord, runAndKill } from "./operation-journal.ts";
+import { expectDone, expectRefused } from "./outcomes.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
 const VOLUME = "shared_data";
@@ -50,24 +51,6 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
   let lab: GlusterLab;
   const words = (more = ""): string => `gluster setup --config ${CONFIG} ${more}`.trim();
   const setup = (node: string, more = ""): Promise<Output> => lab.fencepost(node, words(more));
-  const expectDone = (result: Output): Output => {
-    expect(`${result.exitCode} ${result.stderr}`).toMatch(/^0 /);
-    return result;
-  };
-  const expectRefused = (result: Output, why: RegExp): void => {
-    expect(`${result.exitCode} ${result.stderr}`).toMatch(/^107 /);
-    expect(result.stderr).toMatch(why);
-  };
-  const bricks = async (): Promise<string[]> =>
-    [...(await lab.gluster("node1", `volume info ${VOLUME}`)).matchAll(/^Brick\d+: (\S+)/gm)].map(
-      ([, name]) => name ?? "",
-    );
-  const pool = async (): Promise<string[]> =>
-    (await lab.gluster("node1", "pool list"))
-      .split("\n")
-      .slice(1)
-      .flatMap((line) => line.split(/\s+/)[1] ?? [])
-      .sort();
   const checksums = (node: string): Promise<string> =>
     lab.sh(node, `mountpoint -q ${MOUNT} && cd ${MOUNT} && find . -type f | sort | xargs md5sum`);
   /** One mount, one line in fstab, the mode as it was, nothing lost of what stood there. */
@@ -200,7 +183,7 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
       const alone = "gluster setup --config /root/other.yaml";
       const { kills } = await killAtEachRecord(lab.operator("node1"), alone);
       expectKilled(kills, ["service", "brick-directory", "volume-create", "volume-start", "mount-entry", "mount"]);
-      expect(await bricks()).toEqual([brickOf("node1")]);
+      expect(await lab.bricks(VOLUME)).toEqual([brickOf("node1")]);
       await expectMounted("node1");
       expect(await lab.sh("node1", `cd ${MOUNT} && find . -mindepth 1 -type d -printf '%P\\n' | sort`)).toBe(
         `${TREE.join("\n")}\n`,
@@ -244,14 +227,14 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
     "takes back the joining of a node although that is killed after every record too: no brick and no peer is left",
     async () => {
       const id = await killAfter("node2", "step mount done");
-      expect(await bricks()).toHaveLength(2);
+      expect(await lab.bricks(VOLUME)).toHaveLength(2);
       await lab.waitFor("the heal", async () => (await lab.fencepost("node1", "gluster health")).exitCode === 0);
       const { kills } = await killAtEachRecord(lab.operator("node2"), `journal undo ${id}`, "undo");
       expect(kills).toEqual(
         expect.arrayContaining(["step mount undoing", "step add-brick undoing", "step add-brick undone"]),
       );
-      expect(await bricks()).toEqual([brickOf("node1")]);
-      expect(await pool()).toEqual(["localhost"]);
+      expect(await lab.bricks(VOLUME)).toEqual([brickOf("node1")]);
+      expect(await lab.pool()).toEqual(["localhost"]);
       expect(await lab.sh("node2", "cat /etc/fstab")).not.toContain(MOUNT);
       expect(await lab.sh("node2", `grep -c ' ${MOUNT} ' /proc/mounts || true`)).toBe("0\n");
       expect(await lab.sh("node2", `ls -d ${MOUNT} ${PATH} 2>/dev/null || true`)).toBe("");
@@ -276,8 +259,8 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
         "option-cluster.self-heal-daemon",
         "mount",
       ]);
-      expect(await bricks()).toEqual(["node1", "node2"].map(brickOf));
-      expect(await pool()).toEqual([addressOf("node2"), "localhost"]);
+      expect(await lab.bricks(VOLUME)).toEqual(["node1", "node2"].map(brickOf));
+      expect(await lab.pool()).toEqual([addressOf("node2"), "localhost"]);
       await expectMounted("node2");
       expect(await checksums("node2")).toBe(await checksums("node1"));
       expect(
@@ -313,7 +296,7 @@ liveDescribe("GlusterFS setup", GLUSTER_NEEDS, () => {
         `[SUCCESS] Volume mounted at ${MOUNT}`,
       ])
         expect(stdout).toContain(`${line}\n`);
-      expect(await bricks()).toEqual(lab.names.map(brickOf));
+      expect(await lab.bricks(VOLUME)).toEqual(lab.names.map(brickOf));
       await expectMounted("node3");
       for (const node of lab.names) expect(await checksums(node)).toBe(await checksums("node1"));
       expect(await lab.sh("node3", `find ${PATH} -type f -not -path '*/.glusterfs/*' | wc -l`)).toBe("30\n");

@@ -3,9 +3,9 @@
  * The tests stand in the order of a cluster's life: each leaves a volume that the next one takes on.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { Output } from "./cluster.ts";
 import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
 import { begin } from "./operation-journal.ts";
+import { expectDone, expectRefused } from "./outcomes.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
 const VOLUME = "shared_data";
@@ -16,32 +16,13 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
   let lab: GlusterLab;
   let sums = "";
   const words = (verb: string, node: string): string => `node ${verb} --service glusterfs --ip ${addressOf(node)}`;
-  const bricks = async (): Promise<string[]> =>
-    [...(await lab.gluster("node1", `volume info ${VOLUME}`)).matchAll(/^Brick\d+: (\S+)/gm)].map(
-      ([, name]) => name ?? "",
-    );
-  const pool = async (): Promise<string[]> =>
-    (await lab.gluster("node1", "pool list"))
-      .split("\n")
-      .slice(1)
-      .flatMap((line) => line.split(/\s+/)[1] ?? [])
-      .sort();
   /** From a mount of its own on that node. */
   const checksums = async (node: string): Promise<string> => {
     await lab.sh(node, `mountpoint -q /mnt/gluster || mount -t glusterfs localhost:/${VOLUME} /mnt/gluster`);
     return lab.sh(node, "cd /mnt/gluster && find . -type f | sort | xargs md5sum");
   };
-  const expectDone = (result: Output): Output => {
-    expect(`${result.exitCode} ${result.stderr}`).toMatch(/^0 /);
-    return result;
-  };
-  const expectRefused = (result: Output, why: RegExp): void => {
-    expect(`${result.exitCode} ${result.stderr}`).toMatch(/^107 /);
-    expect(result.stderr).toMatch(why);
-  };
   /** A removed brick keeps its data, and such a place is refused: this is what the operator does by hand. */
   const emptyBrick = (node: string): Promise<string> => lab.sh(node, `rm -rf ${PATH}`);
-  const killBrick = (node: string): Promise<string> => lab.sh(node, `kill -9 $(cat /run/gluster/vols/${VOLUME}/*.pid)`);
   const isOnline = async (node: string): Promise<boolean> => {
     const health = JSON.parse((await lab.fencepost("node1", "gluster health --json")).stdout);
     return health.volumes[0].bricks.find(({ name }: { name: string }) => name === brickOf(node)).online;
@@ -67,7 +48,7 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
     const planned = JSON.parse(
       expectDone(await lab.fencepost("node1", `${words("add", "node2")} --dry-run --json`)).stdout,
     );
-    expect([await lab.gluster("node1", "volume info"), await pool()]).toEqual([before, ["localhost"]]);
+    expect([await lab.gluster("node1", "volume info"), await lab.pool()]).toEqual([before, ["localhost"]]);
     const ran = JSON.parse(expectDone(await lab.fencepost("node1", `${words("add", "node2")} --json`)).stdout);
     const named = (plan: { steps: { command: string[] }[] }) =>
       plan.steps.map(({ command }) => command.join(" ").replace(/\S+\.tar\.gz/, "ARCHIVE"));
@@ -75,7 +56,7 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
     const shown = JSON.parse((await lab.fencepost("node1", `journal show ${ran.journal} --json`)).stdout);
     expect(named(shown.plan)).toEqual(named(planned.plan));
     expect(shown.state).toBe("done");
-    expect(await bricks()).toEqual(["node1", "node2"].map(brickOf));
+    expect(await lab.bricks(VOLUME)).toEqual(["node1", "node2"].map(brickOf));
     expect(await checksums("node2")).toBe(sums);
   });
 
@@ -117,11 +98,11 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
     expectRefused(await add("/data/glusterfs"), /mount point itself/);
     await lab.sh("node4", "mkdir -p /data/glusterfs/old && touch /data/glusterfs/old/x");
     expectRefused(await add("/data/glusterfs/old"), /not empty/);
-    expect(await pool()).toHaveLength(3);
+    expect(await lab.pool()).toHaveLength(3);
   });
 
   it("refuses to add or remove anything while a brick is dead, and health says so", async () => {
-    await killBrick("node3");
+    await lab.killBrick("node3", VOLUME);
     await lab.waitFor("the dead brick to be seen", async () => !(await isOnline("node3")));
     expectRefused(await lab.fencepost("node1", words("remove", "node3")), /brick \S+ is down/);
     expectRefused(await lab.fencepost("node1", words("remove", "node2")), /brick \S+ is down/);
@@ -132,7 +113,7 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
       expect.stringContaining("DEGRADED  bricks 2/3  to heal unknown"),
     ]);
     expect((await lab.fencepost("node1", `gluster can-remove ${addressOf("node2")}`)).exitCode).toBe(107);
-    expect(await bricks()).toHaveLength(3);
+    expect(await lab.bricks(VOLUME)).toHaveLength(3);
   });
 
   it("refuses to remove the bricks that a stale one must heal from, and removes one once it has healed", async () => {
@@ -149,15 +130,15 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
       );
     }
     expectRefused(await lab.fencepost("node1", words("add", "node4")), /self-heal-daemon is off/);
-    expect(await bricks()).toHaveLength(3);
+    expect(await lab.bricks(VOLUME)).toHaveLength(3);
     await lab.gluster("node1", `volume set ${VOLUME} cluster.self-heal-daemon on`);
     await lab.gluster("node1", `volume heal ${VOLUME}`);
     await lab.waitFor("the heal", async () => (await lab.fencepost("node1", "gluster health")).exitCode === 0);
     const { stdout } = expectDone(await lab.fencepost("node1", words("remove", "node2")));
     expect(stdout).toContain(`✓ Peer ${addressOf("node2")} removed successfully`);
-    expect(await bricks()).toEqual(["node1", "node3"].map(brickOf));
+    expect(await lab.bricks(VOLUME)).toEqual(["node1", "node3"].map(brickOf));
     expect(await checksums("node3")).toBe(sums);
-    expect(await pool()).toEqual([addressOf("node3"), "localhost"]);
+    expect(await lab.pool()).toEqual([addressOf("node3"), "localhost"]);
   });
 
   it("refuses a second operator on another node, says who is at work, and takes the lock of one that was killed", async () => {
@@ -178,8 +159,8 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
     await lab.on("node1", ["kill", "-9", String(holder.pid)]);
     await first;
     expectDone(await lab.fencepost("node1", `journal resume ${holder.journal}`));
-    expect((await bricks()).sort()).toEqual(["node1", "node2", "node3"].map(brickOf));
-    expect(await pool()).toEqual([addressOf("node2"), addressOf("node3"), "localhost"]);
+    expect((await lab.bricks(VOLUME)).sort()).toEqual(["node1", "node2", "node3"].map(brickOf));
+    expect(await lab.pool()).toEqual([addressOf("node2"), addressOf("node3"), "localhost"]);
     expect(await checksums("node2")).toBe(sums);
     expect(await isHeld("node3")).toBe(false);
 
@@ -198,6 +179,6 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
       expect.stringContaining(`stopped by the operator\ntry: fencepost journal resume ${id}`),
     ]);
     expectDone(await lab.fencepost("node1", `journal resume ${id}`));
-    expect(await pool()).toEqual([addressOf("node3"), "localhost"]);
+    expect(await lab.pool()).toEqual([addressOf("node3"), "localhost"]);
   });
 });

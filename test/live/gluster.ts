@@ -21,6 +21,8 @@ const NODE_START = join(import.meta.dirname, "pcmk/node-start.sh");
 const NODE_INIT = join(import.meta.dirname, "gluster/node-init.sh");
 
 export type GlusterLab = Awaited<ReturnType<typeof startGluster>>;
+/** Where tests put a volume's brick on a node. */
+export const brickOf = (node: string, volume: string): string => `${addressOf(node)}:/data/glusterfs/${volume}`;
 export const addressOf = (node: string): string => `10.77.0.${node.replace("node", "")}`;
 
 /** Other daemons' nodes are made in the same way: by an init of their own, from what `prepare` puts into the lab's directory. */
@@ -82,6 +84,40 @@ export async function startGluster(
     signal: (name, pid) => on(node, ["kill", `-${name}`, String(pid)]),
   });
 
+  /** As `node` has the volume. */
+  const bricks = async (volume: string, node = "node1"): Promise<string[]> =>
+    [...(await gluster(node, `volume info ${volume}`)).matchAll(/^Brick\d+: (.+)/gm)].map(([, name]) => name ?? "");
+  const pool = async (): Promise<string[]> =>
+    (await gluster("node1", "pool list"))
+      .split("\n")
+      .slice(1)
+      .flatMap((line) => line.split(/\s+/)[1] ?? [])
+      .sort();
+  /** Until node1 has all its peers, or has lost one. */
+  const waitForPeers = (wanted: "Connected" | "Disconnected" = "Connected") =>
+    waitFor(`peers ${wanted}`, async () => {
+      const states = (await gluster("node1", "peer status")).match(/^State: .*$/gm) ?? [];
+      return wanted === "Disconnected"
+        ? states.some((state) => state.includes("(Disconnected)"))
+        : states.every((state) => state.includes("Peer in Cluster (Connected)"));
+    });
+  const mount = (node: string, volume: string): Promise<string> => {
+    const point = `/mnt/${volume}`;
+    return sh(node, `mkdir -p ${point}; mountpoint -q ${point} || mount -t glusterfs localhost:/${volume} ${point}`);
+  };
+  /** Of all files, from a mount of its own on that node. */
+  async function checksums(node: string, volume: string): Promise<string> {
+    await mount(node, volume);
+    return sh(node, `cd /mnt/${volume} && find . -type f | sort | xargs md5sum`);
+  }
+  /** Of all files, on the node's own brick. */
+  const onBrick = (node: string, volume: string): Promise<string> =>
+    sh(node, `cd /data/glusterfs/${volume} && find . -type f -not -path './.glusterfs/*' | sort | xargs md5sum`);
+  const killBrick = (node: string, volume: string): Promise<string> =>
+    sh(node, `kill -9 $(cat /run/gluster/vols/${volume}/*.pid)`);
+  const isOnline = async (node: string, volume: string): Promise<boolean> =>
+    / Y +\d+ *$/m.test(await gluster("node1", `volume status ${volume} ${brickOf(node, volume)}`));
+
   const stop = async (): Promise<void> => {
     supervisor.stdin.end();
     await gone;
@@ -89,7 +125,8 @@ export async function startGluster(
   for (const name of names) {
     await waitFor(`${isUp[0]} on ${name}`, async () => (await on(name, isUp)).exitCode === 0);
   }
-  return { lab, names, on, must, sh, gluster, fencepost, operator, waitFor, stop };
+  const volumes = { bricks, pool, waitForPeers, mount, checksums, onBrick, killBrick, isOnline };
+  return { lab, names, on, must, sh, gluster, ...volumes, fencepost, operator, waitFor, stop };
 }
 
 /** One host key for all nodes, one user key that they all accept. */

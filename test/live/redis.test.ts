@@ -5,8 +5,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { Output } from "./cluster.ts";
 import { begin, idsOf } from "./operation-journal.ts";
+import { expectDone, expectRefused } from "./outcomes.ts";
 import { keyOf, PASSWORD, type RedisLab, startRedis } from "./redis.ts";
 import { liveDescribe } from "./requirements.ts";
 
@@ -25,14 +25,6 @@ liveDescribe("Redis nodes", NEEDS, () => {
   let lab: RedisLab;
   const words = (verb: string, address: string): string =>
     `node ${verb} --service redis --ip ${address} --cluster ${A} --password-file ${lab.passwordFile}`;
-  const expectDone = (result: Output): Output => {
-    expect(`${result.exitCode} ${result.stderr}`).toMatch(/^0 /);
-    return result;
-  };
-  const expectRefused = (result: Output, why: RegExp, code = 107): void => {
-    expect(`${result.exitCode} ${result.stderr}`).toMatch(new RegExp(`^${code} `));
-    expect(result.stderr).toMatch(why);
-  };
   type Member = { id: string; address: string; flags: string[]; masterId: string; slots: number; isOpen: boolean };
   async function members(address = A): Promise<Member[]> {
     const lines = (await lab.redis(address, "CLUSTER", "NODES")).trim().split("\n");

@@ -3,9 +3,9 @@
  * The tests stand in the order of a cluster's life. The remote steps go over ssh.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { Output } from "./cluster.ts";
 import { addressOf } from "./gluster.ts";
 import { begin } from "./operation-journal.ts";
+import { expectDone } from "./outcomes.ts";
 import { liveDescribe } from "./requirements.ts";
 import { CONF, type SlurmLab, startSlurm } from "./slurm.ts";
 
@@ -19,10 +19,6 @@ liveDescribe("Slurm nodes", NEEDS, () => {
   let lab: SlurmLab;
   const add = `node add --service slurm --ip ${addressOf("node3")} --partition debug`;
   const remove = `node remove --service slurm --ip ${addressOf("node3")}`;
-  const expectDone = (result: Output): Output => {
-    expect(`${result.exitCode} ${result.stderr}`).toMatch(/^0 /);
-    return result;
-  };
   const stateOf = async (node: string): Promise<string> =>
     (await lab.must("node1", ["sinfo", "--noheader", "--Node", "--nodes", node, "--format", "%T"])).trim();
   const conf = (node: string): Promise<string> => lab.must(node, ["cat", FILE]);
