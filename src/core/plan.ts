@@ -262,7 +262,8 @@ async function waitFor(step: Step, standing: Standing, wasRefused: boolean, opti
   /** The most that was left, and when: a heal finds out what there is to do while it works. */
   let most: number | undefined;
   let mostMs = startedMs;
-  let before = Number.POSITIVE_INFINITY;
+  /** The least since then: what only goes up and down does not move. */
+  let least = Number.POSITIVE_INFINITY;
   let movedMs = startedMs;
   let last = "";
   let tookMs = 0;
@@ -271,7 +272,7 @@ async function waitFor(step: Step, standing: Standing, wasRefused: boolean, opti
   for (;;) {
     const { state, detail, remaining } = standing;
     if (state === "done") return standing;
-    const isMoving = standing.moves === true || (remaining !== undefined && remaining < before);
+    const isMoving = standing.moves === true || (remaining !== undefined && remaining < least);
     // What is getting less by itself needs no other round: one looks at every file again.
     const refused = state === "todo" && !isMoving ? await again?.(movedMs, standing.idle === true) : undefined;
     if (refused !== undefined) return { state: "unknown", detail: `${refused} (${detail})` };
@@ -282,10 +283,11 @@ async function waitFor(step: Step, standing: Standing, wasRefused: boolean, opti
       return { state: "unknown", detail: `it does not go on: ${detail}` };
     if (isMoving) movedMs = nowMs;
     if (remaining !== undefined) {
-      before = remaining;
+      least = Math.min(least, remaining);
       if (most === undefined || remaining > most) {
         most = remaining;
         mostMs = nowMs;
+        least = remaining;
       }
     }
     const perSecond =

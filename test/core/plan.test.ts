@@ -329,6 +329,15 @@ describe("applying a plan", () => {
     ]);
   });
 
+  it("calls it a stall when what is left only goes up and down", async () => {
+    const lab = world({ a: "" });
+    const left = (remaining: number): Standing => ({ state: "working", detail: `${remaining} left`, remaining });
+    const swinging = Array.from({ length: 500 }, (_, at) => left(at % 2 === 0 ? 12 : 10));
+    lab.standings.set("a", [{ state: "todo", detail: "off" }, ...swinging]);
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true })), { stallMs: 10_000 });
+    expect(await reports).toMatchObject([{ status: "unknown", detail: expect.stringContaining("stalled") }]);
+  });
+
   it("does not call it a stall while less and less is left, though it was less when it began", async () => {
     const lab = world({ a: "" });
     const left = (remaining: number): Standing => ({ state: "working", detail: `${remaining} left`, remaining });
