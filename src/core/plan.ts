@@ -61,6 +61,8 @@ export type Standing = {
   remaining?: number;
   /** Something is at work that ends by itself and gives no number: it does not stall. */
   moves?: boolean;
+  /** How much was done so far: while this changes it does not stall, whatever is left. */
+  progress?: number;
   /** Of `todo`: nothing is at work on what is left. */
   idle?: boolean;
 };
@@ -105,9 +107,10 @@ export type ApplyOptions = {
 /** Asked often at first and near the end, else more and more seldom: what takes an hour is not asked about every second. */
 const POLL_MS = 5_000;
 const FIRST_POLL_MS = 250;
-/** `askedMs`: what the last question took; a machine that is busy has better to do than to answer us. */
+const MOST_REST_MS = 600_000;
+/** `askedMs`: what the last question took, which may be a look at every file; the machine has better to do than to answer us. */
 const nextPollMs = (elapsedMs: number, mostMs: number, askedMs: number, leftMs = Number.POSITIVE_INFINITY): number =>
-  Math.min(mostMs, Math.max(FIRST_POLL_MS, askedMs, Math.min(elapsedMs / 8, leftMs)));
+  Math.max(Math.min(askedMs, MOST_REST_MS), Math.min(mostMs, Math.max(FIRST_POLL_MS, Math.min(elapsedMs / 8, leftMs))));
 const DECIDE_MS = 300_000;
 const STALL_MS = 1_800_000;
 /** So long a wait may find that nothing is going on. */
@@ -264,6 +267,7 @@ async function waitFor(step: Step, standing: Standing, wasRefused: boolean, opti
   let mostMs = startedMs;
   /** The least since then: what only goes up and down does not move. */
   let least = Number.POSITIVE_INFINITY;
+  let done: number | undefined;
   let movedMs = startedMs;
   let last = "";
   let tookMs = 0;
@@ -272,7 +276,11 @@ async function waitFor(step: Step, standing: Standing, wasRefused: boolean, opti
   for (;;) {
     const { state, detail, remaining } = standing;
     if (state === "done") return standing;
-    const isMoving = standing.moves === true || (remaining !== undefined && remaining < least);
+    const isMoving =
+      standing.moves === true ||
+      (remaining !== undefined && remaining < least) ||
+      (standing.progress !== undefined && done !== undefined && standing.progress !== done);
+    done = standing.progress ?? done;
     // What is getting less by itself needs no other round: one looks at every file again.
     const refused = state === "todo" && !isMoving ? await again?.(movedMs, standing.idle === true) : undefined;
     if (refused !== undefined) return { state: "unknown", detail: `${refused} (${detail})` };
@@ -317,6 +325,7 @@ function repeater(step: Step, wasRefused: boolean, { host, kinds, onProgress, de
   let idleTurns = 0;
   return async (movedMs: number, isIdle: boolean): Promise<string | undefined> => {
     if (!isIdle || movedMs > givenMs) idleTurns = 0;
+    if (refusedMs !== undefined && movedMs > refusedMs) refusedMs = undefined;
     const dueMs = refusedMs === undefined ? Math.max(movedMs + QUIET_MS, givenMs + waitMs) : givenMs + waitMs;
     if (host.monotonicMs() < dueMs) return undefined;
     const result = await host.run(step.argv, { timeoutMs: step.timeoutMs });
@@ -329,6 +338,7 @@ function repeater(step: Step, wasRefused: boolean, { host, kinds, onProgress, de
       idleTurns += isIdle ? 1 : 0;
       const otherwise = (kinds[step.kind] as StepKind).otherwise;
       if (idleTurns >= IDLE_TURNS && otherwise) {
+        await onProgress?.({ step, text: "nothing is at work on what is left: going about it in another way" });
         await otherwise(step, host).catch((error: unknown) => onProgress?.({ step, text: reasonOf(error) }));
       }
       return undefined;
@@ -351,14 +361,18 @@ export async function undoPlan(plan: Plan, options: ApplyOptions): Promise<StepR
   for (const step of [...plan.steps].reverse()) {
     const before = journal.stateOf(step.id);
     if (before === undefined || before === "undone" || before === "already") continue;
+    if (options.signal?.aborted) {
+      reports.push({ id: step.id, status: "skipped", detail: "stopped by the operator" });
+      break;
+    }
     await options.onStart?.(step);
     const report = await undoStep(step);
     await options.onEnd?.(step, report);
     reports.push(report);
     if (report.status === "failed" || report.status === "unknown") break;
   }
-  const bad = reports.find(({ status }) => status === "failed" || status === "unknown");
-  await journal.end(bad === undefined ? "undone" : "failed");
+  const bad = reports.find(({ status }) => status === "failed" || status === "unknown" || status === "skipped");
+  await journal.end(bad === undefined ? "undone" : bad.status === "skipped" ? "stopped" : "failed");
   return reports;
 
   async function undoStep(step: Step): Promise<StepReport> {

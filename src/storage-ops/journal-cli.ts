@@ -109,9 +109,11 @@ async function undoFailed(told: Told): Promise<number> {
   for (const problem of problems) told.context.err(escapeControl(problem));
   const operations: object[] = [];
   let code = problems.length > 0 ? 1 : 0;
+  const stop = new AbortController();
   for (const entry of entries.filter(isHalfUndone).reverse()) {
+    if (stop.signal.aborted) break;
     try {
-      operations.push(reportRecord(entry.plan, entry.id, await undoEntry(told, entry)));
+      operations.push(reportRecord(entry.plan, entry.id, await undoEntry({ ...told, stop }, entry)));
     } catch (error) {
       if (!(error instanceof OpsError)) throw error;
       told.context.err(`${escapeControl(error.message)}${error.hint ? `\ntry: ${error.hint}` : ""}`);

@@ -6,7 +6,7 @@
  *         the kind of the step that failed before anything was.
  */
 import { OpsError, reasonOf } from "../core/errors.ts";
-import { continueJournal, createJournal, type Journal, type JournalEntry } from "../core/journal.ts";
+import { continueJournal, createJournal, type Journal, type JournalEntry, readJournal } from "../core/journal.ts";
 import { type ApplyOptions, applyPlan, irreversibleStep, type Plan, type StepReport, undoPlan } from "../core/plan.ts";
 import type { ProgramContext } from "../core/program.ts";
 import { escapeControl } from "../core/text.ts";
@@ -19,7 +19,8 @@ export function requireRoot(called: string): void {
   if (process.getuid?.() !== 0) throw new OpsError("privilege", `${called}: not root`, { hint: `sudo ${called}` });
 }
 
-export type Told = { context: ProgramContext; toStderr: boolean };
+/** `stop`: of several operations one after the other. */
+export type Told = { context: ProgramContext; toStderr: boolean; stop?: AbortController };
 
 export async function runNewPlan(told: Told, id: string, plan: Plan): Promise<StepReport[]> {
   return locked(told, id, plan, async (log) => {
@@ -32,9 +33,10 @@ export async function runNewPlan(told: Told, id: string, plan: Plan): Promise<St
 }
 
 export async function resumeEntry(told: Told, entry: JournalEntry): Promise<StepReport[]> {
-  return locked(told, entry.id, entry.plan, async (log) =>
-    drive(told, log, entry.plan, await continueJournal(told.context.host, entry, "resume"), applyPlan, "resume"),
-  );
+  return locked(told, entry.id, entry.plan, async (log) => {
+    const now = await unchanged(told, entry);
+    return drive(told, log, now.plan, await continueJournal(told.context.host, now, "resume"), applyPlan, "resume");
+  });
 }
 
 export async function undoEntry(told: Told, entry: JournalEntry): Promise<StepReport[]> {
@@ -44,9 +46,19 @@ export async function undoEntry(told: Told, entry: JournalEntry): Promise<StepRe
       hint: `fencepost journal show ${entry.id}`,
     });
   }
-  return locked(told, entry.id, entry.plan, async (log) =>
-    drive(told, log, entry.plan, await continueJournal(told.context.host, entry, "undo"), undoPlan, "undo"),
-  );
+  return locked(told, entry.id, entry.plan, async (log) => {
+    const now = await unchanged(told, entry);
+    return drive(told, log, now.plan, await continueJournal(told.context.host, now, "undo"), undoPlan, "undo");
+  });
+}
+
+/** Under the lock: somebody else may have gone on with it, or taken it back, since it was read. */
+async function unchanged({ context }: Told, { id, state, undoAttempts }: JournalEntry): Promise<JournalEntry> {
+  const now = await readJournal(context.host, id);
+  if (now.state === state && now.undoAttempts === undoAttempts) return now;
+  throw new OpsError("unsafe", `${id}: it is ${now.state} meanwhile, and was ${state}`, {
+    hint: `fencepost journal show ${id}`,
+  });
 }
 
 async function locked<T>(
@@ -68,7 +80,7 @@ async function locked<T>(
 }
 
 async function drive(
-  { context, toStderr }: Told,
+  { context, toStderr, stop = new AbortController() }: Told,
   log: OperationLog,
   plan: Plan,
   journal: Journal,
@@ -84,7 +96,6 @@ async function drive(
   const undoing = work === undoPlan;
   const isWatched = context.terminal.isTerminal && !toStderr;
   let view: StepView | undefined;
-  const stop = new AbortController();
   const onSignal = () => {
     context.err("stopping after this step; once more ends the program at once");
     stop.abort();

@@ -329,6 +329,20 @@ describe("applying a plan", () => {
     ]);
   });
 
+  it("does not call it a stall while more and more is done, whatever is left", async () => {
+    const lab = world({ a: "" });
+    const done = (progress: number): Standing => ({
+      state: "working",
+      detail: "0 to 500 left",
+      remaining: 500,
+      progress,
+    });
+    const steps = Array.from({ length: 300 }, (_, at) => done(at));
+    lab.standings.set("a", [{ state: "todo", detail: "off" }, ...steps, { state: "done", detail: "on" }]);
+    const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true })), { stallMs: 10_000 });
+    expect(await statuses(reports)).toEqual(["a done"]);
+  });
+
   it("calls it a stall when what is left only goes up and down", async () => {
     const lab = world({ a: "" });
     const left = (remaining: number): Standing => ({ state: "working", detail: `${remaining} left`, remaining });
@@ -443,6 +457,22 @@ describe("taking a plan back", () => {
       { id: "b", status: "undone" },
       { id: "a", status: "failed", kind: "unsafe", detail: "cannot be taken back: it is gone" },
     ]);
+  });
+
+  it("stops between two steps when the operator says so, and takes the rest back later", async () => {
+    const lab = world();
+    const plan = planOf(stepNamed("a"), stepNamed("b"));
+    const { reports, journal } = await apply(lab, plan);
+    await reports;
+    const stop = new AbortController();
+    const options = { kinds: lab.kinds, host: lab.host, journal, signal: stop.signal };
+    expect(await statuses(undoPlan(plan, { ...options, onEnd: () => stop.abort() }))).toEqual([
+      "b undone",
+      "a skipped",
+    ]);
+    expect((await readJournal(lab.host, "test", lab.directory)).state).toBe("stopped");
+    expect(await statuses(undoPlan(plan, { kinds: lab.kinds, host: lab.host, journal }))).toEqual(["a undone"]);
+    expect((await readJournal(lab.host, "test", lab.directory)).state).toBe("undone");
   });
 
   it("counts how often it was begun, until the operation goes on again", async () => {

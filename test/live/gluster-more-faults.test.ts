@@ -80,7 +80,7 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
     // Back in the middle of the change, it may have missed it: that is said, and it is started anew as is said.
     if (output.exitCode !== 0) {
       expect(exits(output)).toMatch(
-        /^107 .*10\.77\.0\.2 missed the change of volume rep .*restart glusterd on 10\.77\.0\.2/s,
+        /^107 .*10\.77\.0\.2 missed a change of volume rep .*restart glusterd on 10\.77\.0\.2/s,
       );
       await restartGlusterd("node2");
       expect(exits(await fencepost(`journal resume ${id}`))).toMatch(/^0 /);

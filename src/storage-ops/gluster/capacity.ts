@@ -29,14 +29,12 @@ export function parseDetail(root: XmlElement): Map<string, BrickSpace> {
       const freeBytes = countOf(node, "sizeFree");
       if (sizeBytes === "unknown" || freeBytes === "unknown" || sizeBytes === 0) continue;
       const inodes = countOf(node, "inodesTotal");
-      const freeInodes = countOf(node, "inodesFree");
+      // Measured with 10.3: of a filesystem with none free gluster tells how many it has and leaves out how many are free.
+      const freeInodes = textNamed(node, "inodesFree") === undefined ? 0 : countOf(node, "inodesFree");
       spaces.set(`${need(node, "hostname", "volume status detail")}:${need(node, "path", "volume status detail")}`, {
         sizeBytes,
         freeBytes,
-        // Measured with 10.3: of a filesystem with none free gluster tells how many it has and leaves out how many are free.
-        ...(inodes === "unknown" || inodes === 0
-          ? {}
-          : { inodes, freeInodes: freeInodes === "unknown" ? 0 : freeInodes }),
+        ...(inodes === "unknown" || inodes === 0 || freeInodes === "unknown" ? {} : { inodes, freeInodes }),
         device: textNamed(node, "device") ?? "",
       });
     }

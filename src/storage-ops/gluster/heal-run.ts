@@ -17,11 +17,13 @@ import {
   glusterArgv,
   heals,
   type Pool,
+  readCrawls,
   readHeal,
   readPool,
   serverQuorum,
   type Volume,
 } from "./state.ts";
+import { absentIn } from "./views.ts";
 
 export const HEAL_OPERATION = "gluster.heal";
 
@@ -82,7 +84,15 @@ export function planHeal(pool: Pool, volume: Volume, full: boolean, crawls: read
     title: `heal volume ${name}${full ? ", every file of it" : ""}`,
     // Not the pool's: a heal may take days, and what it would get in the way of looks at what is to heal by itself.
     object: `gluster-heal-${name}`,
-    warnings: down.map((brick) => `brick ${brick.name} is not up: the heal cannot end before it is`),
+    warnings: [
+      ...down.map((brick) => `brick ${brick.name} is not up: the heal cannot end before it is`),
+      ...pool.peers
+        .filter(({ connected, isLocal }) => !connected && !isLocal)
+        .map(
+          ({ hostnames: [peer] }) =>
+            `peer ${peer} is not connected: nobody asks whether it has the volume as it is here`,
+        ),
+    ],
     picture: [],
     steps: [
       {
@@ -101,6 +111,7 @@ export function planHeal(pool: Pool, volume: Volume, full: boolean, crawls: read
           bricks: bricks.map((brick) => brick.name),
           before: [],
           full,
+          absent: absentIn(pool),
           set: Math.max(1, volume.disperse > 0 ? volume.disperse : volume.replica),
           crawls: fullCrawlKeys(crawls),
         },
@@ -122,8 +133,13 @@ export const HEAL_KINDS = {
       const heal = await readHeal(host, volume);
       const sum = heal.reduce((total, { pending }) => total + (pending === "unknown" ? 0 : pending), 0);
       const isClear = heal.every(({ pending, splitBrain }) => pending !== "unknown" && splitBrain === 0);
-      if (isClear && sum > 0)
-        return { state: "todo", detail: `${sum} entries to heal: ${pendingByBrick(heal)}`, remaining: sum, idle: true };
+      if (isClear && sum > 0) {
+        const crawls = await readCrawls(host, volume);
+        const progress = crawls.reduce((total, { healed }) => total + healed, 0);
+        const idle = !crawls.some(({ isRunning }) => isRunning);
+        const detail = `${sum} entries to heal: ${pendingByBrick(heal)}`;
+        return { state: "todo", detail, remaining: sum, progress, idle };
+      }
       // A brick that does not answer, split-brain, and whether every copy is whole: as for a new copy.
       if (!isClear || step.data.full !== true) return healStanding(heal, [step.data.bricks].flat().map(String));
       const fresh = (await readCrawlRuns(host, volume)).filter(

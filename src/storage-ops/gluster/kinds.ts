@@ -31,7 +31,7 @@ import {
   readVolumes,
   type Volume,
 } from "./state.ts";
-import { reasonsAgainstViews } from "./views.ts";
+import { readViews, reasonOfView, reasonsAgainstViews } from "./views.ts";
 
 const text = (step: Step, key: string): string => String(step.data[key] ?? "");
 const list = (step: Step, key: string): string[] => [step.data[key] ?? []].flat().map(String);
@@ -124,7 +124,11 @@ async function guardRemoval(step: Step, host: Host): Promise<void> {
     }
     return reasons;
   };
-  const reasons = await firstReasons(host, name, quick, (pool) => unwholeCopies(step, host, pool));
+  const files = async (pool: Pool, volume: Volume): Promise<string[]> => {
+    const stale = await reasonsAgainstViews(host, pool.peers, volume);
+    return stale.length > 0 ? stale : unwholeCopies(step, host, pool);
+  };
+  const reasons = await firstReasons(host, name, quick, files);
   refuse(`volume ${name}: cannot remove ${bricks.join(", ")}`, reasons, `fencepost gluster health --volume ${name}`);
 }
 
@@ -145,7 +149,7 @@ function migrationStanding(migration: Migration | undefined, skips: "lose" | "st
   const files = nodes.reduce((sum, node) => sum + node.files, 0);
   if (running.length > 0) {
     const told = running.map(({ node, status }) => `${node} ${status}`).join(", ");
-    return { state: "working", detail: `${files} files moved; ${told}` };
+    return { state: "working", detail: `${files} files moved; ${told}`, moves: true };
   }
   if (nodes.some(({ status }) => status === "stopped")) return { state: "todo", detail: "stopped" };
   if (bad.length > 0) {
@@ -181,16 +185,20 @@ export function healStanding(heal: readonly BrickHeal[], bricks: readonly string
 
 const AGREE_MS = 15_000;
 
-/** A copy is not whole while clients of another node do not write to it. A node that was away takes seconds to be told. */
-async function agreedOn(host: Host, peers: readonly Peer[], volume: Volume): Promise<void> {
+/**
+ * A copy is not whole while clients of another node do not write to it. A node that was away takes seconds to be told; one that
+ * cannot be asked is unknown, and asked again. `absent`: uuids of those that were away when this was planned, and given up.
+ */
+async function agreedOn(host: Host, peers: readonly Peer[], volume: Volume, absent: readonly string[]) {
+  const asked = peers.filter(({ uuid, connected }) => connected || !absent.includes(uuid));
   const untilMs = host.monotonicMs() + AGREE_MS;
   for (;;) {
-    const reasons = await reasonsAgainstViews(host, peers, volume);
-    if (reasons.length === 0) return;
+    const views = (await readViews(host, asked, [volume])).filter(({ state }) => state !== "same");
+    const stale = views.filter(({ state }) => state === "other");
+    const detail = views.map(reasonOfView).join("; ");
+    if (stale.length === 0) return views.length === 0 ? undefined : ({ state: "unknown", detail } as const);
     if (host.monotonicMs() >= untilMs)
-      throw new OpsError("unsafe", reasons.join("; "), {
-        hint: "restart glusterd there, then fencepost journal resume",
-      });
+      throw new OpsError("unsafe", detail, { hint: "restart glusterd there, then fencepost journal resume" });
     await host.sleep(1_000);
   }
 }
@@ -198,20 +206,24 @@ async function agreedOn(host: Host, peers: readonly Peer[], volume: Volume): Pro
 /** Heal info is asked when nothing crawls any more, and 0 entries in it is no proof: every file on every brick is looked at. */
 async function standingOfHeal(step: Step, host: Host): Promise<Standing> {
   const name = text(step, "volume");
-  const running = (await readCrawls(host, name)).filter(({ isRunning }) => isRunning);
+  const crawls = await readCrawls(host, name);
+  const running = crawls.filter(({ isRunning }) => isRunning);
+  const progress = crawls.reduce((sum, { healed }) => sum + healed, 0);
   if (running.length > 0) {
     const told = running.map(({ brick, type }) => `${type.toLowerCase()} crawl of brick ${Number(brick) + 1} at work`);
     const count = await readHealCount(host, name);
     const left = count === "unknown" ? "unknown how much is to heal" : `${count} entries to heal`;
     const detail = `${left}; ${told.join(", ")}`;
-    return { state: "working", detail, ...(count === "unknown" ? {} : { remaining: count }), moves: count === 0 };
+    const remaining = count === "unknown" ? {} : { remaining: count };
+    return { state: "working", detail, ...remaining, progress, moves: count === 0 };
   }
   const byIndex = healStanding(await readHeal(host, name), [...list(step, "before"), ...list(step, "bricks")]);
-  if (byIndex.state !== "done") return { ...byIndex, idle: true };
+  if (byIndex.state !== "done") return { ...byIndex, progress, idle: true };
   const [peers, volume] = await Promise.all([readPeers(host), readVolume(host, name)]);
-  await agreedOn(host, peers, volume);
+  const disagreement = await agreedOn(host, peers, volume, list(step, "absent"));
+  if (disagreement) return disagreement;
   const reasons = await reasonsAgainstBlame(host, peers, volume);
-  if (reasons.length > 0) return { state: "todo", detail: reasons.join("; "), remaining: reasons.length, idle: true };
+  if (reasons.length > 0) return { state: "todo", detail: reasons.join("; "), progress, idle: true };
   return { state: "done", detail: "nothing to heal on any brick, no file that a copy misses" };
 }
 
@@ -278,9 +290,10 @@ export const GLUSTER_KINDS = {
     guardUndo: async (step, host) => {
       // The new copy may already hold what the others lack: the same gate as for any removal.
       const name = text(step, "volume");
-      const reasons = await firstReasons(host, name, reasonsAgainstRemoval, (pool, volume) =>
-        reasonsAgainstBlame(host, pool.peers, volume),
-      );
+      const reasons = await firstReasons(host, name, reasonsAgainstRemoval, async (pool, volume) => {
+        const stale = await reasonsAgainstViews(host, pool.peers, volume);
+        return stale.length > 0 ? stale : reasonsAgainstBlame(host, pool.peers, volume);
+      });
       refuse(`volume ${name}: cannot take back the new brick`, reasons, `gluster volume heal ${name} info summary`);
     },
   },

@@ -11,6 +11,7 @@ import { OpsError } from "../../core/errors.ts";
 import { type Argv, failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 
+const PLACE = "/run/fencepost";
 const QUICK_MS = 60_000;
 const CONNECT_MS = 60_000;
 /** As long as reading every file's attributes may take. */
@@ -22,13 +23,16 @@ export async function lookUpEveryFile(host: Host, volume: string): Promise<void>
     const failure = failureOf(result, timeoutMs);
     if (failure !== undefined) throw new OpsError("failed", failure);
   };
-  const point = `/run/fencepost/look-up-${volume}`;
-  const takeAway = async (): Promise<void> => {
+  const takeAway = async (point: string): Promise<void> => {
     await host.run(["umount", "--lazy", "--", point], { timeoutMs: QUICK_MS });
     await host.run(["rmdir", "--", point], { timeoutMs: QUICK_MS });
   };
-  // The pool is locked for one operation: what is still mounted there is of one that was killed.
-  await takeAway();
+  // What a killed one left.
+  for (const name of host.listDirectory(PLACE)) {
+    const [, of = "", pid] = /^look-up-(.+)-(\d+)$/.exec(name) ?? [];
+    if (of === volume && host.readText(`/proc/${pid}/stat`) === undefined) await takeAway(`${PLACE}/${name}`);
+  }
+  const point = `${PLACE}/look-up-${volume}-${process.pid}`;
   await run(["mkdir", "--parents", "--mode=0700", "--", point]);
   try {
     const heal = ["entry", "data", "metadata"].map((what) => `--xlator-option=*replicate*.${what}-self-heal=on`);
@@ -37,7 +41,7 @@ export async function lookUpEveryFile(host: Host, volume: string): Promise<void>
     // The size makes it ask about each file; nothing is that big, so nothing is printed.
     await run(["nice", "find", point, "-size", "+8388607G"], WALK_MS);
   } finally {
-    await takeAway();
+    await takeAway(point);
   }
 }
 

@@ -21,6 +21,7 @@ import {
   serverQuorum,
   type Volume,
 } from "./state.ts";
+import { absentIn } from "./views.ts";
 
 /** What the other copies say of one another where the old brick is dead. */
 export type Owed = { reasons: readonly string[]; warnings: readonly string[] };
@@ -156,6 +157,7 @@ export function planReplace(pool: Pool, { volume, from, site, dead, owed, backup
         after: [`✓ Brick ${to} in the place of ${from}`],
       },
       healStep(
+        pool,
         volume,
         to,
         set.filter((one) => one !== brick).map((one) => one.name),
@@ -164,7 +166,7 @@ export function planReplace(pool: Pool, { volume, from, site, dead, owed, backup
   };
 }
 
-const healStep = ({ name }: Volume, brick: string, before: readonly string[]): Step => ({
+const healStep = (pool: Pool, { name }: Volume, brick: string, before: readonly string[]): Step => ({
   id: "heal",
   kind: "heal",
   title: `heal volume ${name} onto ${brick}`,
@@ -176,7 +178,7 @@ const healStep = ({ name }: Volume, brick: string, before: readonly string[]): S
   repeats: true,
   doneWhen:
     "heal info has no entry on any brick, every brick answers, no crawl is at work, and no file on any brick blames another copy (trusted.afr)",
-  data: { volume: name, bricks: [brick], before: [...before] },
+  data: { volume: name, bricks: [brick], before: [...before], absent: absentIn(pool) },
   before: [`ℹ Healing volume ${name} onto ${brick}...`],
   after: [`✓ Volume ${name} healed`],
 });
@@ -275,6 +277,7 @@ export function planResetCommit(
         data: { volume: volume.name, brick: name },
       },
       healStep(
+        pool,
         volume,
         name,
         others.map((one) => one.name),

@@ -281,7 +281,7 @@ export const readVolumeStatus = async (host: Host, volume: string): Promise<Volu
 export const readHeal = async (host: Host, volume: string, timeoutMs = GLUSTER_TIMEOUT_MS): Promise<BrickHeal[]> =>
   parseHeal(await ask(host, ["volume", "heal", volume, "info", "summary"], timeoutMs));
 
-export type Crawl = { brick: string; type: string; isRunning: boolean };
+export type Crawl = { brick: string; type: string; isRunning: boolean; healed: number };
 
 /** `heal VOLUME statistics`, which has no XML: the last crawls of each brick's self-heal daemon, the running one last. */
 export function parseCrawls(text: string): Crawl[] {
@@ -291,10 +291,15 @@ export function parseCrawls(text: string): Crawl[] {
   for (const line of text.split("\n")) {
     const [, at] = /^Crawl statistics for brick no (\d+)$/.exec(line) ?? [];
     const [, type] = /^Type of crawl: (\S+)/.exec(line) ?? [];
+    const [, healed] = /^No\. of entries healed: (\d+)$/.exec(line) ?? [];
     if (at !== undefined) brick = at;
     else if (line.startsWith("Starting time of crawl:")) isRunning = false;
     else if (line === "Crawl is in progress") isRunning = true;
-    else if (type !== undefined) crawls.push({ brick, type, isRunning });
+    else if (type !== undefined) crawls.push({ brick, type, isRunning, healed: 0 });
+    else if (healed !== undefined) {
+      const crawl = crawls.at(-1);
+      if (crawl) crawl.healed = Number(healed);
+    }
   }
   return crawls;
 }

@@ -39,7 +39,13 @@ export async function readFacts(host: Host, config: SetupConfig | undefined): Pr
     typeof pool === "string" ? new Map<string, Answer>() : readReached(run, pool),
     typeof pool === "string" ? new Map<string, Site>() : readSites(host, pool),
     typeof pool === "string" ? new Map<string, number | undefined>() : readSkews(host, pool),
-    typeof pool === "string" ? [] : readViews(host, pool.peers, pool.volumes),
+    typeof pool === "string"
+      ? []
+      : readViews(
+          host,
+          pool.peers.filter(({ connected }) => connected),
+          pool.volumes,
+        ),
     config === undefined ? [] : readOwn(host),
   ]);
   return {

@@ -11,7 +11,7 @@ import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import { isHostWord, sshArgv } from "../../core/ssh.ts";
 import { counted } from "../../core/text.ts";
-import { answerOf, type Brick, type Peer, parseVolumes, type Volume } from "./state.ts";
+import { answerOf, type Brick, type Peer, type Pool, parseVolumes, type Volume } from "./state.ts";
 
 const ASK_MS = 30_000;
 
@@ -20,10 +20,20 @@ export type View = { peer: string; volume: string; state: "same" | "other" | "un
 const namesOf = (bricks: readonly Brick[]): string => bricks.map(({ name }) => name).join(" ");
 const shapeOf = ({ bricks, replica }: Volume): string => `${counted(bricks.length, "brick")}, replica ${replica}`;
 
-/** One question to each connected peer, whatever number of volumes. */
+/** Those whose view nobody can have: what is planned with them away does not wait for them. */
+export const absentIn = ({ peers }: Pick<Pool, "peers">): string[] =>
+  peers.flatMap(({ uuid, connected, isLocal }) => (connected || isLocal ? [] : [uuid]));
+
+/** One question to each peer, whatever number of volumes; one that is not connected may still have clients of the old one. */
 export async function readViews(host: Host, peers: readonly Peer[], volumes: readonly Volume[]): Promise<View[]> {
-  const others = peers.filter(({ isLocal, connected }) => !isLocal && connected);
-  const views = await Promise.all(others.map(({ hostnames: [name = ""] }) => viewsOf(host, name, volumes)));
+  const others = peers.filter(({ isLocal }) => !isLocal);
+  const views = await Promise.all(
+    others.map(({ hostnames: [name = ""], connected }) =>
+      connected
+        ? viewsOf(host, name, volumes)
+        : volumes.map((one): View => ({ peer: name, volume: one.name, state: "unknown", detail: "not connected" })),
+    ),
+  );
   return views.flat();
 }
 
@@ -48,16 +58,13 @@ async function readVolumesThere(host: Host, peer: string, only = "all"): Promise
   return parseVolumes(answerOf(result.stdout, `volume info on ${peer}`, () => undefined));
 }
 
-/** Why a change of a volume's bricks is not over: somebody still has the volume as it was. */
+export const reasonOfView = ({ peer, volume, state, detail }: View): string =>
+  state === "other"
+    ? `${peer} missed a change of volume ${volume} (${detail}): restart glusterd on ${peer}, its clients and its self-heal daemon use the old one`
+    : `volume ${volume} on ${peer}: ${state === "same" ? "the same" : `could not be read: ${detail}`}`;
+
+/** Why a volume must not be changed: somebody may still have it as it was, and no file tells of what that one writes. */
 export async function reasonsAgainstViews(host: Host, peers: readonly Peer[], volume: Volume): Promise<string[]> {
   const views = await readViews(host, peers, [volume]);
-  return views.flatMap(({ peer, state, detail }) =>
-    state === "same"
-      ? []
-      : state === "other"
-        ? [
-            `${peer} missed the change of volume ${volume.name} (${detail}): restart glusterd on ${peer}, its clients and its self-heal daemon use the old one`,
-          ]
-        : [`volume ${volume.name} on ${peer}: could not be read: ${detail}`],
-  );
+  return views.filter(({ state }) => state !== "same").map(reasonOfView);
 }

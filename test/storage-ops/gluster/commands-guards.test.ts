@@ -3,7 +3,7 @@ import type { ProgramContext } from "../../../src/core/program.ts";
 import { runCommand } from "../../../src/storage-ops/gluster/commands/command.ts";
 import { CAN_REMOVE } from "../../../src/storage-ops/gluster/commands/guards.ts";
 import { exits, type FakeAnswer, fakeHost } from "../../fakes/fake-host.ts";
-import { fixtureText, wholeBricks } from "./fixture.ts";
+import { fixtureText, viewOf, wholeBricks } from "./fixture.ts";
 
 const ask = "gluster --mode=script --xml ";
 const HEAL = `${ask}volume heal shared_data info summary`;
@@ -13,6 +13,8 @@ const POOL = {
   [`${ask}volume status all`]: fixtureText("status"),
   [HEAL]: fixtureText("heal-summary"),
 };
+/** The node itself is not asked. */
+const WHOLE = { ...wholeBricks(), ...viewOf(3), ...viewOf(4) };
 const [, BRICK = ""] = Object.keys(wholeBricks());
 const BLAME = "# file: /b/f7\ntrusted.afr.shared_data-client-1=0x000000010000000100000000\n";
 
@@ -40,7 +42,7 @@ async function canRemove(
 
 describe("whether a node may go", () => {
   it("is yes when heal info has nothing to heal and no file on any copy blames another", async () => {
-    const { exit, said, asked } = await canRemove("10.77.0.2", wholeBricks());
+    const { exit, said, asked } = await canRemove("10.77.0.2", WHOLE);
     expect(`${exit} ${said}`).toBe("0 10.77.0.2: yes\n  volume shared_data: yes\n");
     // Every brick once, and the pool again after that.
     expect(asked.filter((line) => line.includes("getfattr"))).toHaveLength(3);
@@ -48,16 +50,23 @@ describe("whether a node may go", () => {
   });
 
   it("is no when a file blames a copy of which heal info says nothing, or a brick's files could not be read", async () => {
-    const blamed = await canRemove("10.77.0.2", { ...wholeBricks(), [BRICK]: `${wholeBricks()[BRICK]}${BLAME}` });
+    const blamed = await canRemove("10.77.0.2", { ...WHOLE, [BRICK]: `${wholeBricks()[BRICK]}${BLAME}` });
     expect(`${blamed.exit} ${blamed.said}`).toMatch(/^107 .*: no\n.*1 file \(\/b\/f7\) of which another copy/s);
-    const unread = await canRemove("10.77.0.2", { ...wholeBricks(), [BRICK]: exits(255, "No route to host") });
+    const unread = await canRemove("10.77.0.2", { ...WHOLE, [BRICK]: exits(255, "No route to host") });
     expect(`${unread.exit} ${unread.said}`).toMatch(/^107 .*attributes could not be read: No route to host/s);
+  });
+
+  it("is no while another node has the volume as it was: no file blames a copy for what that one writes", async () => {
+    const old = fixtureText("volume-info").replace("10.77.0.3:/data/glusterfs/shared</name>", "10.77.0.3:/old</name>");
+    const { exit, said, asked } = await canRemove("10.77.0.2", { ...WHOLE, ...viewOf(4, old) });
+    expect(`${exit} ${said}`).toMatch(/^107 .*10\.77\.0\.4 missed a change of volume shared_data/s);
+    expect(asked.filter((line) => line.includes("getfattr"))).toEqual([]);
   });
 
   it("is no when something came up while the files were looked at", async () => {
     const healing = fixtureText("heal-summary").replace("<totalNumberOfEntries>0<", "<totalNumberOfEntries>4<");
     const { exit, said } = await canRemove("10.77.0.2 --json", {
-      ...wholeBricks(),
+      ...WHOLE,
       [HEAL]: [fixtureText("heal-summary"), healing],
     });
     expect(exit).toBe(107);

@@ -11,7 +11,7 @@ import { GLUSTER_KINDS } from "../../../src/storage-ops/gluster/kinds.ts";
 import { planRemove, reasonsAgainstRemoval } from "../../../src/storage-ops/gluster/remove-plan.ts";
 import { GLUSTER_TIMEOUT_MS, parseHeal, readPool } from "../../../src/storage-ops/gluster/state.ts";
 import { exits, type FakeAnswer, FakeHost, fakeHost, HANGS } from "../../fakes/fake-host.ts";
-import { fixtureText, poolOf, wholeBricks } from "./fixture.ts";
+import { fixtureText, poolOf, sameViews, wholeBricks } from "./fixture.ts";
 
 const ask = "gluster --mode=script --xml ";
 const HEAL = `${ask}volume heal shared_data info summary`;
@@ -22,6 +22,7 @@ const answers = {
   [`${ask}volume status shared_data`]: fixtureText("status"),
   [HEAL]: fixtureText("heal-summary"),
   ...wholeBricks(),
+  ...sameViews(),
 };
 /** Lets the clock run until it is over; how long that took on it. */
 async function elapsed(host: FakeHost, work: Promise<unknown>): Promise<number> {

@@ -21,6 +21,13 @@ export function poolOf({ status = "status", heal = "heal-summary", volumes = "vo
   };
 }
 
+/** What a peer answers when it is asked for shared_data as it has it. */
+export const viewOf = <T = string>(peer: number, answer: T = fixtureText("volume-info") as T): Record<string, T> => {
+  const argv = sshArgv(`10.77.0.${peer}`, ["gluster", "--mode=script", "--xml", "volume", "info", "shared_data"]);
+  return { [argv.join(" ")]: answer };
+};
+export const sameViews = (): Record<string, string> => ({ ...viewOf(2), ...viewOf(3), ...viewOf(4) });
+
 /** What the bricks of shared_data say themselves, none of which blames another. */
 export function wholeBricks(): Record<string, string> {
   const [volume] = poolOf().volumes;

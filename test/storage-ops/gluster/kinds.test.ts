@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { Step } from "../../../src/core/plan.ts";
-import { sshArgv } from "../../../src/core/ssh.ts";
+import { parseXml } from "../../../src/core/xml.ts";
 import { healthOf } from "../../../src/storage-ops/gluster/health.ts";
 import { GLUSTER_KINDS } from "../../../src/storage-ops/gluster/kinds.ts";
-import { readPool } from "../../../src/storage-ops/gluster/state.ts";
+import { parsePeers, readPool } from "../../../src/storage-ops/gluster/state.ts";
 import { exits, type FakeAnswer, fakeHost } from "../../fakes/fake-host.ts";
-import { fixtureText, plainText, wholeBricks } from "./fixture.ts";
+import { fixtureText, plainText, sameViews, viewOf, wholeBricks } from "./fixture.ts";
 
 const ask = "gluster --mode=script --xml ";
 const BRICK = "10.77.0.2:/data/glusterfs/d2";
@@ -83,16 +83,9 @@ describe("healing onto a new brick", () => {
   /** heal info takes its power from the heal: it is not asked while a crawl is at work. */
   const NOT_ASKED = "";
   const ended = plainText("heal-statistics.txt").replace("Crawl is in progress", "Ending time of crawl: later");
-  const viewOf = (peer: number, text: FakeAnswer = fixtureText("volume-info")) => ({
-    [sshArgv(`10.77.0.${peer}`, [`${ask}volume info shared_data`])
-      .join(" ")
-      .replaceAll("'", "")]: text,
-  });
   const whole = {
     ...wholeBricks(),
-    ...viewOf(2),
-    ...viewOf(3),
-    ...viewOf(4),
+    ...sameViews(),
     [STATISTICS]: ended,
     [`${ask}pool list`]: fixtureText("pool-list"),
     [`${ask}volume info all`]: fixtureText("volume-info"),
@@ -147,20 +140,38 @@ describe("healing onto a new brick", () => {
   });
 
   it("is not done while a node that missed the change has the volume as it was, and says where to restart glusterd", async () => {
-    const old = viewOf(
+    const old = viewOf<FakeAnswer>(
       4,
       fixtureText("volume-info").replace("10.77.0.3:/data/glusterfs/shared</name>", "10.77.0.3:/old</name>"),
     );
     await expect(standing(fixtureText("heal-summary"), [], old)).rejects.toMatchObject({
       kind: "unsafe",
       message: expect.stringMatching(
-        /^10\.77\.0\.4 missed the change of volume shared_data .*restart glusterd on 10\.77\.0\.4/,
+        /^10\.77\.0\.4 missed a change of volume shared_data .*restart glusterd on 10\.77\.0\.4/,
       ),
     });
-    const silent = viewOf(3, exits(255, "Connection refused"));
-    await expect(standing(fixtureText("heal-summary"), [], silent)).rejects.toMatchObject({
-      message: expect.stringMatching(/on 10\.77\.0\.3: could not be read/),
+  });
+
+  it("is not known to be done while a node cannot be asked, or is away, unless it was when this was planned", async () => {
+    const silent = viewOf<FakeAnswer>(3, exits(255, "Connection refused"));
+    expect(await standing(fixtureText("heal-summary"), [], silent)).toMatchObject({
+      state: "unknown",
+      detail: expect.stringMatching(/on 10\.77\.0\.3: could not be read: .*Connection refused/),
     });
+    const away = fixtureText("pool-list").replace(
+      /(<hostname>10\.77\.0\.4<\/hostname>[\s\S]*?<connected>)1/,
+      (_all, before: string) => `${before}0`,
+    );
+    const gone = { [`${ask}pool list`]: away };
+    expect(await standing(fixtureText("heal-summary"), [], gone)).toMatchObject({
+      state: "unknown",
+      detail: expect.stringContaining("10.77.0.4: could not be read: not connected"),
+    });
+    const absent = parsePeers(parseXml(away, "pool list")).flatMap(({ uuid, connected }) => (connected ? [] : [uuid]));
+    expect(absent).toHaveLength(1);
+    const given = { ...healing(), data: { ...healing().data, absent } };
+    const host = hostOf({ ...whole, [HEAL]: fixtureText("heal-summary"), ...gone });
+    expect(await GLUSTER_KINDS.heal.standing(given, host)).toMatchObject({ state: "done" });
   });
 
   it("has the index crawled for what is listed and not healed, because a full crawl of a new brick does not meet it", async () => {
@@ -173,7 +184,7 @@ describe("healing onto a new brick", () => {
   });
 
   it("looks every file up through a read-only mount of its own when nothing else heals, and takes that mount away", async () => {
-    const point = "/run/fencepost/look-up-shared_data";
+    const point = `/run/fencepost/look-up-shared_data-${process.pid}`;
     const mkdir = `mkdir --parents --mode=0700 -- ${point}`;
     const heal = ["entry", "data", "metadata"].map((what) => `--xlator-option=*replicate*.${what}-self-heal=on`);
     const bricks = `grep -rh ^connected =  --include=private ${point}/.meta/graphs/active/`;
@@ -191,7 +202,7 @@ describe("healing onto a new brick", () => {
     };
     const host = hostOf(answers);
     await GLUSTER_KINDS.heal.otherwise(healing(), host);
-    expect(host.commandLines).toEqual([HEAL, umount, rmdir, mkdir, mount, bricks, bricks, walk, umount, rmdir]);
+    expect(host.commandLines).toEqual([HEAL, mkdir, mount, bricks, bricks, walk, umount, rmdir]);
     const broken = hostOf({ ...answers, [walk]: exits(1, "Transport endpoint is not connected") });
     await expect(GLUSTER_KINDS.heal.otherwise(healing(), broken)).rejects.toMatchObject({ kind: "failed" });
     expect(broken.commandLines.slice(-2)).toEqual([umount, rmdir]);

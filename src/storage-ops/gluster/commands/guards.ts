@@ -8,6 +8,7 @@ import { reasonsAgainstBlame } from "../blame.ts";
 import { healthOf } from "../health.ts";
 import { reasonsAgainstLoss } from "../safety.ts";
 import { bricksOf, checkVolumeName, findPeer, heals, type Pool, readPool, replicaSets, type Volume } from "../state.ts";
+import { reasonsAgainstViews } from "../views.ts";
 import { answer, type Call, type Command, readNamed } from "./command.ts";
 
 export const CAN_REMOVE: Command = {
@@ -70,12 +71,18 @@ async function canRemove(call: Call, read: () => Promise<Pool>, node: string, is
   const isDeep = !isQuick && isYes(verdict);
   if (isDeep) {
     const found = new Map<string, string[]>();
+    const his = findPeer(pool.peers, node);
+    const others = pool.peers.filter(({ uuid }) => uuid !== his?.uuid);
     for (const { volume } of verdict.volumes) {
-      const his = new Set(bricksOf(volume, node, findPeer(pool.peers, node)));
-      const bricks = replicaSets(volume).flatMap((set) => (set.some((brick) => his.has(brick)) ? set : []));
+      const gone = new Set(bricksOf(volume, node, his));
+      const bricks = replicaSets(volume).flatMap((set) => (set.some((brick) => gone.has(brick)) ? set : []));
       if (call.context.terminal.isTerminal && heals(volume))
         call.context.err(`ℹ volume ${volume.name}: looking at every file on ${bricks.length} bricks`);
-      found.set(volume.name, await reasonsAgainstBlame(call.host, pool.peers, { ...volume, bricks }));
+      const stale = await reasonsAgainstViews(call.host, others, volume);
+      found.set(
+        volume.name,
+        stale.length > 0 ? stale : await reasonsAgainstBlame(call.host, pool.peers, { ...volume, bricks }),
+      );
     }
     verdict = verdictOf(await read(), node);
     for (const { volume, reasons } of verdict.volumes)
