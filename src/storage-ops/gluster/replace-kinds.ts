@@ -16,6 +16,7 @@ import { refuse } from "./plan.ts";
 import { type Owed, reasonsAgainstCommit, reasonsAgainstGivingUp, reasonsAgainstPlace, setOf } from "./replace-plan.ts";
 import { checkBrickPath, readSite } from "./site.ts";
 import { type Brick, type Pool, readPool, readVolumeStatus, readVolumes, type Volume } from "./state.ts";
+import { reasonsAgainstViews } from "./views.ts";
 
 const ASK_MS = 300_000;
 const AT_ONCE = 400;
@@ -91,8 +92,11 @@ async function readBlamed(host: Host, pool: Pool, brick: Brick): Promise<Map<str
 }
 
 /** 0 entries in heal info is no proof: every file of the set is looked at, while its brick is there to look at. */
-function reasonsByFiles(host: Host, pool: Pool, volume: Volume, brick: string): Promise<string[]> {
-  return reasonsAgainstBlame(host, pool.peers, { ...volume, bricks: setOf(volume, brick).set });
+async function reasonsByFiles(host: Host, pool: Pool, volume: Volume, brick: string): Promise<string[]> {
+  const stale = await reasonsAgainstViews(host, pool.peers, volume);
+  return stale.length > 0
+    ? stale
+    : reasonsAgainstBlame(host, pool.peers, { ...volume, bricks: setOf(volume, brick).set });
 }
 
 async function readFor(step: Step, host: Host): Promise<{ pool: Pool; volume: Volume }> {
