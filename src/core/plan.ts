@@ -61,7 +61,7 @@ export type Standing = {
   remaining?: number;
   /** Something is at work that ends by itself and gives no number: it does not stall. */
   moves?: boolean;
-  /** How much was done so far: while this changes it does not stall, whatever is left. */
+  /** How much was done by what is at work: while this is more than ever it does not stall, whatever is left. */
   progress?: number;
   /** Of `todo`: nothing is at work on what is left. */
   idle?: boolean;
@@ -279,8 +279,8 @@ async function waitFor(step: Step, standing: Standing, wasRefused: boolean, opti
     const isMoving =
       standing.moves === true ||
       (remaining !== undefined && remaining < least) ||
-      (standing.progress !== undefined && done !== undefined && standing.progress !== done);
-    done = standing.progress ?? done;
+      (standing.progress !== undefined && done !== undefined && standing.progress > done);
+    if (standing.progress !== undefined) done = Math.max(done ?? standing.progress, standing.progress);
     // What is getting less by itself needs no other round: one looks at every file again.
     const refused = state === "todo" && !isMoving ? await again?.(movedMs, standing.idle === true) : undefined;
     if (refused !== undefined) return { state: "unknown", detail: `${refused} (${detail})` };
@@ -324,7 +324,7 @@ function repeater(step: Step, wasRefused: boolean, { host, kinds, onProgress, de
   let refusedMs = wasRefused ? givenMs : undefined;
   let idleTurns = 0;
   return async (movedMs: number, isIdle: boolean): Promise<string | undefined> => {
-    if (!isIdle || movedMs > givenMs) idleTurns = 0;
+    if (!isIdle) idleTurns = 0;
     if (refusedMs !== undefined && movedMs > refusedMs) refusedMs = undefined;
     const dueMs = refusedMs === undefined ? Math.max(movedMs + QUIET_MS, givenMs + waitMs) : givenMs + waitMs;
     if (host.monotonicMs() < dueMs) return undefined;

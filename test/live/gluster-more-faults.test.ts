@@ -83,7 +83,7 @@ liveDescribe("more GlusterFS faults", [...GLUSTER_NEEDS, "faketime"], () => {
         /^107 .*10\.77\.0\.2 missed a change of volume rep .*restart glusterd on 10\.77\.0\.2/s,
       );
       await restartGlusterd("node2");
-      expect(exits(await fencepost(`journal resume ${id}`))).toMatch(/^0 /);
+      expect(exits(await fencepost(`journal resume ${id}`, 300_000))).toMatch(/^0 /);
     }
     await expectNothingForced(id);
     for (const node of lab.names) expect(await lab.bricks("rep", node)).toEqual(copies);

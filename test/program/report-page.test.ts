@@ -244,6 +244,8 @@ liveDescribe("the page of 100,000 events in Chromium", ["executable", "chromium"
   }
 
   const status = (page: Page) => page.textContent("#filter-status");
+  /** The page shows what was chosen when it gets to it, not before a click has returned. */
+  const expectStatus = (page: Page) => expect.poll(() => status(page), { timeout: 10_000 });
   const rows = (page: Page) => page.locator("#incident-rows tr").count();
   const cells = (page: Page, label: string) => page.locator(`#incident-rows [data-label="${label}"]`).allTextContents();
 
@@ -251,11 +253,11 @@ liveDescribe("the page of 100,000 events in Chromium", ["executable", "chromium"
     expect(statSync(file).size).toBeLessThan(3_000_000);
     const startedMs = performance.now();
     const page = await openPage();
-    expect(await status(page)).toBe(
+    await expectStatus(page).toBe(
       `Showing 100 of ${thousands(EVENTS)} matching incidents (${thousands(EVENTS)} listed).`,
     );
     await page.uncheck("[name=result][value=succeeded]");
-    expect(await status(page)).toContain(`of ${thousands(countOf((index) => resultOf(index) !== "succeeded"))} `);
+    await expectStatus(page).toContain(`of ${thousands(countOf((index) => resultOf(index) !== "succeeded"))} `);
     expect(performance.now() - startedMs).toBeLessThan(10_000);
     expect(await rows(page)).toBe(100);
     expect(await page.locator("*").count()).toBeLessThan(12_000);
@@ -264,33 +266,31 @@ liveDescribe("the page of 100,000 events in Chromium", ["executable", "chromium"
   it("filters by click: results, node, filesystem, dates; and clears", async () => {
     const page = await openPage();
     for (const result of ["succeeded", "refused", "unknown"]) await page.uncheck(`[name=result][value=${result}]`);
-    expect(await status(page)).toContain(`of ${thousands(countOf((index) => resultOf(index) === "failed"))} matching`);
+    await expectStatus(page).toContain(`of ${thousands(countOf((index) => resultOf(index) === "failed"))} matching`);
     expect(new Set(await cells(page, "Result"))).toEqual(new Set(["failed"]));
 
     await page.click("text=Clear filters");
     await page.selectOption("[name=context]", { label: "unknown" });
-    expect(await status(page)).toContain(
-      `of ${thousands(countOf((index) => contextOf(index) === "unknown"))} matching`,
-    );
+    await expectStatus(page).toContain(`of ${thousands(countOf((index) => contextOf(index) === "unknown"))} matching`);
     expect(new Set(await cells(page, "GFS2"))).toEqual(new Set(["unknown"]));
     await page.selectOption("[name=context]", { label: "scratch-1" });
     const scratch1 = (index: number) => contextOf(index) === "found" && index % 3 === 1;
-    expect(await status(page)).toContain(`of ${thousands(countOf(scratch1))} matching`);
+    await expectStatus(page).toContain(`of ${thousands(countOf(scratch1))} matching`);
 
     await page.click("text=Clear filters");
     await page.click('a[data-node="compute-node-12"]');
-    expect(await status(page)).toBe(
+    await expectStatus(page).toBe(
       `Showing 100 of ${thousands(EVENTS / NODES)} matching incidents (${thousands(EVENTS)} listed), node compute-node-12 only.`,
     );
     expect(new Set(await cells(page, "Node"))).toEqual(new Set(["compute-node-12"]));
     await page.click("#one-node");
-    expect(await status(page)).toContain(`of ${thousands(EVENTS)} matching`);
+    await expectStatus(page).toContain(`of ${thousands(EVENTS)} matching`);
 
     await page.fill("[name=from]", "2026-01-02");
     await page.fill("[name=until]", "2026-01-03");
-    expect(await status(page)).toContain(`of ${thousands(2 * 1440)} matching`);
+    await expectStatus(page).toContain(`of ${thousands(2 * 1440)} matching`);
     await page.click("text=Clear filters");
-    expect(await status(page)).toContain(`of ${thousands(EVENTS)} matching`);
+    await expectStatus(page).toContain(`of ${thousands(EVENTS)} matching`);
   });
 
   it("can be used by keyboard alone: search, sort, show more", async () => {
@@ -302,12 +302,12 @@ liveDescribe("the page of 100,000 events in Chromium", ["executable", "chromium"
     expect(await page.evaluate("document.activeElement.name")).toBe("text");
     await page.keyboard.type("compute-node-11 no route");
     const failed11 = countOf((index) => nodeOf(index) === "compute-node-11" && resultOf(index) === "failed");
-    expect(await status(page)).toContain(`of ${thousands(failed11)} matching`);
+    await expectStatus(page).toContain(`of ${thousands(failed11)} matching`);
     await page.keyboard.press("Control+A");
     await page.keyboard.type("compute-node-1");
     // Words are looked for anywhere: 1, 10 to 19.
     const ones = countOf((index) => nodeOf(index).startsWith("compute-node-1"));
-    expect(await status(page)).toContain(`Showing 100 of ${thousands(ones)} matching`);
+    await expectStatus(page).toContain(`Showing 100 of ${thousands(ones)} matching`);
 
     const focused = () => page.evaluate<string>("document.activeElement.dataset.sort || document.activeElement.id");
     const tabTo = async (wanted: string) => {
@@ -327,14 +327,14 @@ liveDescribe("the page of 100,000 events in Chromium", ["executable", "chromium"
     await tabTo("more");
     await page.keyboard.press("Enter");
     expect(await rows(page)).toBe(200);
-    expect(await status(page)).toContain("Showing 200 of");
+    await expectStatus(page).toContain("Showing 200 of");
     expect(await focused()).toBe("more");
   });
 
   it("says so when nothing matches", async () => {
     const page = await openPage();
     await page.fill("[name=text]", "no such words");
-    expect(await status(page)).toContain("Showing 0 of 0 matching");
+    await expectStatus(page).toContain("Showing 0 of 0 matching");
     expect(await page.textContent("#incident-rows")).toBe("No incident matches these filters.");
     expect(await page.isVisible("#more")).toBe(false);
   });
@@ -342,7 +342,7 @@ liveDescribe("the page of 100,000 events in Chromium", ["executable", "chromium"
   it("shows a hostile node name as text and runs none of it", async () => {
     const page = await openPage();
     await page.fill("[name=text]", "onerror");
-    expect(await status(page)).toContain(`of ${thousands(EVENTS / NODES)} matching`);
+    await expectStatus(page).toContain(`of ${thousands(EVENTS / NODES)} matching`);
     expect((await cells(page, "Node"))[0]).toBe(HOSTILE.replace("\u202e", "\\u202e"));
     expect(await page.locator("img").count()).toBe(0);
     expect(await page.evaluate("globalThis.pwned")).toBe(undefined);
@@ -355,7 +355,7 @@ liveDescribe("the page of 100,000 events in Chromium", ["executable", "chromium"
         if (details) details.open = true;
       });
     await page.locator("a[data-node]", { hasText: "onerror" }).first().click();
-    expect(await status(page)).toContain(`of ${thousands(EVENTS / NODES)} matching`);
+    await expectStatus(page).toContain(`of ${thousands(EVENTS / NODES)} matching`);
   });
 
   it("may not ask a network, whatever ran in it", async () => {

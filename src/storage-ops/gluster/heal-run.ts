@@ -134,11 +134,10 @@ export const HEAL_KINDS = {
       const sum = heal.reduce((total, { pending }) => total + (pending === "unknown" ? 0 : pending), 0);
       const isClear = heal.every(({ pending, splitBrain }) => pending !== "unknown" && splitBrain === 0);
       if (isClear && sum > 0) {
-        const crawls = await readCrawls(host, volume);
-        const progress = crawls.reduce((total, { healed }) => total + healed, 0);
-        const idle = !crawls.some(({ isRunning }) => isRunning);
+        const running = (await readCrawls(host, volume)).filter(({ isRunning }) => isRunning);
+        const progress = running.reduce((total, { healed }) => total + healed, 0);
         const detail = `${sum} entries to heal: ${pendingByBrick(heal)}`;
-        return { state: "todo", detail, remaining: sum, progress, idle };
+        return { state: "todo", detail, remaining: sum, progress, idle: running.length === 0 };
       }
       // A brick that does not answer, split-brain, and whether every copy is whole: as for a new copy.
       if (!isClear || step.data.full !== true) return healStanding(heal, [step.data.bricks].flat().map(String));

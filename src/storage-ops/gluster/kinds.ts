@@ -206,10 +206,9 @@ async function agreedOn(host: Host, peers: readonly Peer[], volume: Volume, abse
 /** Heal info is asked when nothing crawls any more, and 0 entries in it is no proof: every file on every brick is looked at. */
 async function standingOfHeal(step: Step, host: Host): Promise<Standing> {
   const name = text(step, "volume");
-  const crawls = await readCrawls(host, name);
-  const running = crawls.filter(({ isRunning }) => isRunning);
-  const progress = crawls.reduce((sum, { healed }) => sum + healed, 0);
+  const running = (await readCrawls(host, name)).filter(({ isRunning }) => isRunning);
   if (running.length > 0) {
+    const progress = running.reduce((sum, { healed }) => sum + healed, 0);
     const told = running.map(({ brick, type }) => `${type.toLowerCase()} crawl of brick ${Number(brick) + 1} at work`);
     const count = await readHealCount(host, name);
     const left = count === "unknown" ? "unknown how much is to heal" : `${count} entries to heal`;
@@ -218,12 +217,12 @@ async function standingOfHeal(step: Step, host: Host): Promise<Standing> {
     return { state: "working", detail, ...remaining, progress, moves: count === 0 };
   }
   const byIndex = healStanding(await readHeal(host, name), [...list(step, "before"), ...list(step, "bricks")]);
-  if (byIndex.state !== "done") return { ...byIndex, progress, idle: true };
+  if (byIndex.state !== "done") return { ...byIndex, idle: true };
   const [peers, volume] = await Promise.all([readPeers(host), readVolume(host, name)]);
   const disagreement = await agreedOn(host, peers, volume, list(step, "absent"));
   if (disagreement) return disagreement;
   const reasons = await reasonsAgainstBlame(host, peers, volume);
-  if (reasons.length > 0) return { state: "todo", detail: reasons.join("; "), progress, idle: true };
+  if (reasons.length > 0) return { state: "todo", detail: reasons.join("; "), idle: true };
   return { state: "done", detail: "nothing to heal on any brick, no file that a copy misses" };
 }
 
