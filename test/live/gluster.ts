@@ -71,7 +71,8 @@ export async function startGluster(
         timeoutMs: 150_000,
       });
       if (exitCode === 0) return stdout;
-      if (attempt === 20 || !/another transaction|locking failed/i.test(stderr + stdout))
+      // A heal is refused while a self-heal daemon that was just switched on comes up.
+      if (attempt === 20 || !/another transaction|locking failed|heal operation .*unsuccessful/i.test(stderr + stdout))
         throw new Error(`${node}: gluster ${words}: exit ${exitCode}: ${stderr}${stdout}`);
       await new Promise((resolve) => setTimeout(resolve, 1_000));
     }
