@@ -101,6 +101,18 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
     expect(await lab.pool()).toHaveLength(3);
   });
 
+  it("takes 10.77.0.10 for no peer, though 10.77.0.1 is one", async () => {
+    const ten = "10.77.0.10";
+    expectRefused(
+      await lab.fencepost("node1", `gluster can-remove ${ten}`),
+      /10\.77\.0\.10: not a peer of this pool/,
+      64,
+    );
+    const removed = await lab.fencepost("node1", `node remove --service glusterfs --ip ${ten}`);
+    expect(`${removed.exitCode} ${removed.stderr}`).toMatch(/^(64|107) .*10\.77\.0\.10/s);
+    expect(await lab.bricks(VOLUME)).toContain(brickOf("node1"));
+  });
+
   it("refuses to add or remove anything while a brick is dead, and health says so", async () => {
     await lab.killBrick("node3", VOLUME);
     await lab.waitFor("the dead brick to be seen", async () => !(await isOnline("node3")));

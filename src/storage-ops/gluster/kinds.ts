@@ -7,6 +7,7 @@ import { OpsError, reasonOf } from "../../core/errors.ts";
 import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import { BUSY, type Standing, type Step, type StepKinds } from "../../core/plan.ts";
+import { list, text } from "../step-data.ts";
 import { reasonsAgainstBlame } from "./blame.ts";
 import { readHealCount } from "./heal-count.ts";
 import { lookUpEveryFile } from "./look-up.ts";
@@ -32,9 +33,6 @@ import {
   type Volume,
 } from "./state.ts";
 import { readViews, reasonOfView, reasonsAgainstViews } from "./views.ts";
-
-const text = (step: Step, key: string): string => String(step.data[key] ?? "");
-const list = (step: Step, key: string): string[] => [step.data[key] ?? []].flat().map(String);
 
 /** glusterd's lock in other hands is `working`: what is done under it may be this very step. */
 export const asked =

@@ -7,9 +7,10 @@ import { OpsError, reasonOf } from "../../../core/errors.ts";
 import { type Argv, failureOf } from "../../../core/exec.ts";
 import type { Host } from "../../../core/host.ts";
 import { decodeOctal } from "../../../core/mounts.ts";
-import { BUSY, type Plan, type Standing, type Step, type StepKind, type StepKinds } from "../../../core/plan.ts";
+import type { Plan, Standing, Step, StepKind, StepKinds } from "../../../core/plan.ts";
 import type { Place } from "../../cluster-lock.ts";
-import { GLUSTER_KINDS } from "../kinds.ts";
+import { list, text } from "../../step-data.ts";
+import { asked, GLUSTER_KINDS } from "../kinds.ts";
 import { refuse } from "../plan.ts";
 import { readSite, reasonsAgainstSite } from "../site.ts";
 import { type Count, type Peer, readHeal, readPeers, readVolumeStatus, readVolumes, type Volume } from "../state.ts";
@@ -20,20 +21,6 @@ import { sameValue } from "./options.ts";
 import { ON_MEMBER, SERVICE_STEP } from "./plan.ts";
 
 const LIMIT_MS = 30_000;
-
-const text = (step: Step, key: string): string => String(step.data[key] ?? "");
-const list = (step: Step, key: string): string[] => [step.data[key] ?? []].flat().map(String);
-
-const asked =
-  (ask: (step: Step, host: Host) => Promise<Standing>) =>
-  async (step: Step, host: Host): Promise<Standing> => {
-    try {
-      return await ask(step, host);
-    } catch (error) {
-      if (!(error instanceof OpsError) || error.kind === "unsafe") throw error;
-      return { state: BUSY.test(error.message) ? "working" : "unknown", detail: reasonOf(error) };
-    }
-  };
 
 /** Exit 0 or another; anything else is no answer. */
 async function holds(host: Host, argv: Argv): Promise<boolean> {

@@ -4,10 +4,11 @@
  * Errors: OpsError unsafe from the guards, and where something is neither as it was nor as it will be; what could not be
  *         asked is `unknown` in a standing.
  */
-import { OpsError, reasonOf } from "../../../core/errors.ts";
+import { OpsError } from "../../../core/errors.ts";
 import { failureOf } from "../../../core/exec.ts";
 import type { Host } from "../../../core/host.ts";
 import type { Standing, Step, StepKinds } from "../../../core/plan.ts";
+import { asked, list, text } from "../../step-data.ts";
 import { filesNamed, methodOf, reasonsAgainstAdd, reasonsAgainstRemoval, refuse, type State } from "./plan.ts";
 import { readSizeMiB, readState } from "./read-state.ts";
 import { addressesOf, reasonsAgainstLeave } from "./safety.ts";
@@ -26,23 +27,10 @@ import {
 
 const JOIN_TIMEOUT_MS = 300_000;
 
-const text = (step: Step, key: string): string => String(step.data[key] ?? "");
-const list = (step: Step, key: string): string[] => [step.data[key] ?? []].flat().map(String);
 const nodeOf = (step: Step, address = text(step, "host")): Node => ({
   address,
   isLocal: address === text(step, "local"),
 });
-
-const asked =
-  (ask: (step: Step, host: Host) => Promise<Standing>) =>
-  async (step: Step, host: Host): Promise<Standing> => {
-    try {
-      return await ask(step, host);
-    } catch (error) {
-      if (!(error instanceof OpsError) || error.kind === "unsafe") throw error;
-      return { state: "unknown", detail: reasonOf(error) };
-    }
-  };
 
 const siteOf = (step: Step, host: Host, state: State) =>
   readSite(host, nodeOf(step), methodOf(state), filesNamed(state));

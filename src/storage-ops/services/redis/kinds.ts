@@ -8,6 +8,7 @@ import { OpsError, reasonOf } from "../../../core/errors.ts";
 import { failureOf } from "../../../core/exec.ts";
 import type { Host } from "../../../core/host.ts";
 import type { Standing, Step, StepKinds } from "../../../core/plan.ts";
+import { list, text } from "../../step-data.ts";
 import { clusterArgv, connectionOf } from "./connection.ts";
 import {
   reasonsAgainstChange,
@@ -28,9 +29,6 @@ import {
   readCluster,
   readView,
 } from "./state.ts";
-
-const text = (step: Step, key: string): string => String(step.data[key] ?? "");
-const list = (step: Step, key: string): string[] => [step.data[key] ?? []].flat().map(String);
 
 /** Between two looks at a half-way slot: one that somebody moves is not the same any more. */
 const STILL_MS = 2_000;

@@ -3,23 +3,11 @@
  * Input:  a step's data, as a journal keeps it; slurmctld's and the hosts' own answers, read anew each time.
  * Errors: OpsError unsafe from the guards; what could not be read is `unknown` in a standing.
  */
-import { OpsError, reasonOf } from "../../../core/errors.ts";
+import { OpsError } from "../../../core/errors.ts";
 import type { Host } from "../../../core/host.ts";
-import type { Standing, Step, StepKinds } from "../../../core/plan.ts";
+import type { Step, StepKinds } from "../../../core/plan.ts";
+import { asked, text } from "../../step-data.ts";
 import { isNewer, onHost, readHash, readJobs, readNodes, type SlurmNode, TIMEOUT_MS } from "./state.ts";
-
-const text = (step: Step, key: string): string => String(step.data[key] ?? "");
-
-const asked =
-  (ask: (step: Step, host: Host) => Promise<Standing>) =>
-  async (step: Step, host: Host): Promise<Standing> => {
-    try {
-      return await ask(step, host);
-    } catch (error) {
-      if (!(error instanceof OpsError) || error.kind === "unsafe") throw error;
-      return { state: "unknown", detail: reasonOf(error) };
-    }
-  };
 
 const nodeOf = async (step: Step, host: Host): Promise<SlurmNode | undefined> =>
   (await readNodes(host)).find(({ name }) => name === text(step, "target"));
