@@ -1,7 +1,7 @@
 /**
  * unit: pure code, in parallel. program (the built executable), packaging (the packages in empty roots) and live (real
  * clusters) measure time and start many processes: on a machine with two cores they run after it, one file at a time,
- * never beside each other. storage (clusters of storage daemons) mostly waits for those: three files at a time.
+ * never beside each other. storage (clusters of storage daemons) mostly waits for those: two files at a time.
  * program, live and storage are tried again when they fail: the programs under test have limits of their own, of a second and
  * less, and a machine that stalls for longer (CI's does) makes them do what they do on a dying node. A defect fails each
  * time.
@@ -61,7 +61,7 @@ export default defineConfig({
         test: {
           name: "storage",
           include: STORAGE_TESTS,
-          maxWorkers: 3,
+          maxWorkers: 2,
           testTimeout: 300_000,
           hookTimeout: 300_000,
           retry: 1,

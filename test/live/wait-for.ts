@@ -2,7 +2,7 @@
 export async function waitFor<T>(
   what: string,
   ask: () => Promise<T> | T,
-  { timeoutMs = 60_000, everyMs = 100 } = {},
+  { timeoutMs = 120_000, everyMs = 100 } = {},
 ): Promise<Exclude<T, false | undefined | null | 0 | "">> {
   const until = Date.now() + timeoutMs;
   for (let last: unknown; ; ) {
