@@ -55,13 +55,13 @@ const PIPED_COLUMNS = 200;
 
 async function programContext(): Promise<ProgramContext> {
   const { isatty } = await import("node:tty");
-  const { writeAll } = await import("./core/streams.ts");
+  const { writeToStdout } = await import("./core/streams.ts");
   const isTerminal = isatty(1);
   const told = Number(process.env.COLUMNS);
   return {
     host: await loadHost(),
     env: process.env,
-    out: (text) => writeAll(1, text),
+    out: writeToStdout,
     err,
     stdin: () => Bun.stdin.stream(),
     self,

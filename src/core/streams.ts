@@ -21,16 +21,17 @@ export class ClosedPipe extends Error {
   }
 }
 
-/** Writes all of it to an open descriptor, however slowly it is taken. Errors: ClosedPipe, the system's. */
-export async function writeAll(descriptor: number, text: string | Uint8Array): Promise<void> {
+/** Writes all of it to stdout, however slowly it is taken. Errors: ClosedPipe, OpsError io. */
+export async function writeToStdout(text: string | Uint8Array): Promise<void> {
   const bytes = typeof text === "string" ? Buffer.from(text, "utf8") : text;
   for (let at = 0; at < bytes.length; ) {
     try {
-      at += writeSync(descriptor, bytes, at);
+      at += writeSync(1, bytes, at);
     } catch (error) {
       if (errorCode(error) === "EPIPE") throw new ClosedPipe();
       // A pipe that somebody else made non-blocking, and that is full.
-      if (errorCode(error) !== "EAGAIN") throw error;
+      if (errorCode(error) !== "EAGAIN")
+        throw new OpsError("io", `stdout: not written: ${reasonOf(error)}`, { hint: "df -h" });
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }

@@ -1,5 +1,6 @@
 /**
- * Runs a plan for an operator: one at a time, journaled, told line by line, stopped between steps by Ctrl-C.
+ * Runs a plan for an operator: one at a time, journaled, told line by line, stopped between steps by Ctrl-C or a terminal
+ * that hangs up; a reader that goes away (`| head`) or a full disk under stdout does not end it half-way.
  * Input:  a plan or a journal's entry; the step kinds by operation.
  * Output: the lines of the steps and their progress; the reports. An operation that did not come to its end is thrown.
  * Errors: OpsError privilege, unsafe (another one is at work, or a guard refused), partial (something was changed), and
@@ -90,8 +91,13 @@ async function drive(
   const tell = async (line: string, level: "INFO" | "SUCCESS" | "WARNING" | "ERROR" = "INFO"): Promise<void> => {
     const text = escapeControl(line);
     if (toStderr) context.err(text);
-    else await context.out(`${text}\n`);
+    else if (isHeard) await context.out(`${text}\n`).catch(unheard);
     await log.write(level, text);
+  };
+  let isHeard = true;
+  const unheard = async (error: unknown): Promise<void> => {
+    isHeard = false;
+    await log.write("WARNING", `${escapeControl(reasonOf(error))}: told from here on in this log only`);
   };
   const undoing = work === undoPlan;
   const isWatched = context.terminal.isTerminal && !toStderr;
@@ -100,7 +106,9 @@ async function drive(
     context.err("stopping after this step; once more ends the program at once");
     stop.abort();
   };
-  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  // A terminal that goes away says so twice: to the shell's group, and again once the shell has ended.
+  const onHangUp = () => stop.abort();
+  process.once("SIGINT", onSignal).once("SIGTERM", onSignal).on("SIGHUP", onHangUp);
   try {
     await tell(`ℹ Journal: ${journal.id}`);
     const { kinds, hostFor } = await operationsOf(plan);
@@ -133,7 +141,7 @@ async function drive(
     return reports;
   } finally {
     await view?.end(false);
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+    process.off("SIGINT", onSignal).off("SIGTERM", onSignal).off("SIGHUP", onHangUp);
     await journal.close();
   }
 }

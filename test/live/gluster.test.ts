@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { addressOf, type GlusterLab, startGluster } from "./gluster.ts";
-import { begin } from "./operation-journal.ts";
+import { begin, recordsOf, runUntil } from "./operation-journal.ts";
 import { expectDone, expectRefused } from "./outcomes.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
@@ -191,6 +191,33 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
       expect.stringContaining(`stopped by the operator\ntry: fencepost journal resume ${id}`),
     ]);
     expectDone(await lab.fencepost("node1", `journal resume ${id}`));
+    expect(await lab.pool()).toEqual([addressOf("node3"), "localhost"]);
+  });
+
+  it("stops between two steps when its terminal hangs up, and goes on to its end when nobody reads what it says", async () => {
+    await emptyBrick("node2");
+    const node1 = lab.operator("node1");
+    // Its terminal is gone once `script`, which holds the other end of it, is.
+    const { id, met } = await runUntil(
+      { ...node1, start: (add) => lab.on("node1", ["script", "-qfc", `fencepost ${add}`, "/dev/null"]) },
+      words("add", "node2"),
+      (record) => record.endsWith("started"),
+      () => lab.sh("node1", "pkill -KILL -x script"),
+    );
+    expect(met).toBeDefined();
+    await lab.waitFor("the operation to end", () => recordsOf(node1, id).at(-1)?.startsWith("end"));
+    // Unknown: in the middle of a wait.
+    expect(recordsOf(node1, id).at(-1)).toMatch(/^end (stopped|unknown)$/);
+
+    const [exitCode] = await lab.sh("node1", `fencepost journal resume ${id} | true; echo $PIPESTATUS`);
+    expect([exitCode, recordsOf(node1, id).at(-1)]).toEqual(["0", "end done"]);
+    expect((await lab.bricks(VOLUME)).sort()).toEqual(["node1", "node2", "node3"].map(brickOf));
+    expect(await checksums("node2")).toBe(sums);
+    const log = await lab.sh("node1", "cat /var/log/cluster_node_add.log");
+    expect(log.slice(log.lastIndexOf(id))).toContain("Peer 10.77.0.2 added successfully");
+
+    const full = await lab.sh("node1", `fencepost ${words("remove", "node2")} >/dev/full; echo $?`);
+    expect(full).toBe("0\n");
     expect(await lab.pool()).toEqual([addressOf("node3"), "localhost"]);
   });
 });

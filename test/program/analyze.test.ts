@@ -132,6 +132,11 @@ it("ends quietly when its reader has had enough", () => {
   expect(shell("set +o pipefail; fencepost analyze events --json | head -n 1 | wc -l")).toBe("1\n");
 });
 
+it("says in one line that its output cannot be written", () => {
+  const script = `fencepost analyze count --by action >/dev/full 2>said; echo $?; head -n 1 said; grep -c . said`;
+  expect(shell(script)).toBe("74\nstdout: not written: ENOSPC: no space left on device, write\n2\n");
+});
+
 it("writes everything to a reader that is slow", async () => {
   const child = spawn(EXECUTABLE, ["analyze", "events", "--json"], {
     env: { LOG_DIR: directory },
