@@ -1,9 +1,11 @@
 /**
  * Is each volume whole, and what is wrong with it? Pure.
- * Input:  a Pool. Output: a verdict for each volume, from what was read; what was not read makes it `unknown`.
+ * Input:  a Pool. Output: a verdict for each volume, from what was read; what was not read makes it `unknown`. A copy that
+ *         cannot be written to is none that a failure leaves behind: `degraded`.
  * Source: a replica set serves while more than half of its bricks are up (client quorum `auto`; exactly half with the first);
  *         measured: a distributed volume with a brick down lists half of its files, with exit code 0 and no error.
  */
+import { type BrickSpace, fullBricks } from "./capacity.ts";
 import { heals, type Pool, replicaSets, serverQuorum, type Volume } from "./state.ts";
 
 /** `partial`: some of the files are not served, and nothing says so to who reads them. */
@@ -22,16 +24,17 @@ export type Health = {
   volumes: readonly VolumeHealth[];
 };
 
-export function healthOf(pool: Pool): Health {
+/** `spaces`: how full the bricks are, where that was asked and told. */
+export function healthOf(pool: Pool, spaces: ReadonlyMap<string, BrickSpace> = new Map()): Health {
   const quorum = serverQuorum(pool.peers);
   const findings = pool.peers
     .filter(({ connected }) => !connected)
     .map(({ hostnames, state }) => `peer ${hostnames[0]} is not connected (${state})`);
   if (!quorum.hasQuorum) findings.push(`no quorum: ${quorum.connected} of ${quorum.of} peers`);
-  return { quorum, findings, volumes: pool.volumes.map((volume) => volumeHealth(pool, volume)) };
+  return { quorum, findings, volumes: pool.volumes.map((volume) => volumeHealth(pool, volume, spaces)) };
 }
 
-function volumeHealth(pool: Pool, volume: Volume): VolumeHealth {
+function volumeHealth(pool: Pool, volume: Volume, spaces: ReadonlyMap<string, BrickSpace>): VolumeHealth {
   const status = pool.status.get(volume.name);
   const bricks = volume.bricks.map(({ name, isArbiter }) => ({
     name,
@@ -58,6 +61,8 @@ function volumeHealth(pool: Pool, volume: Volume): VolumeHealth {
     if (serves(volume, set, maybe)) unclear += 1;
     else lost += 1;
   }
+  const full = fullBricks(volume, spaces);
+  findings.push(...full);
   for (const { type, status: state } of status?.tasks ?? []) findings.push(`${type}: ${state}`);
   if (heals(volume) && status && status.selfHealDaemonsOnline < status.selfHealDaemons)
     findings.push(`self-heal daemons: ${status.selfHealDaemonsOnline} of ${status.selfHealDaemons} run`);
@@ -71,7 +76,8 @@ function volumeHealth(pool: Pool, volume: Volume): VolumeHealth {
   if (unclear > 0) return result("unknown");
   if (bricks.some(({ online }) => online !== true)) return result("degraded");
   if (pending === "unknown" || splitBrain === "unknown") return result("unknown");
-  return result((pending !== "none" && pending > 0) || (splitBrain !== "none" && splitBrain > 0) ? "degraded" : "up");
+  const isOwed = (count: number | "none"): boolean => count !== "none" && count > 0;
+  return result(isOwed(pending) || isOwed(splitBrain) || full.length > 0 ? "degraded" : "up");
 }
 
 function serves(volume: Volume, set: Volume["bricks"], up: Volume["bricks"]): boolean {

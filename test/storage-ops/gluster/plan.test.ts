@@ -230,6 +230,14 @@ describe("health", () => {
     expect(healthOf(pool).volumes.map((one) => one.state)).toEqual([state]);
   });
 
+  it("of a volume with nothing to heal on a brick that is full is degraded", () => {
+    const pool = poolOf();
+    const [{ name = "" } = {}] = volumeIn(pool).bricks;
+    const space = { sizeBytes: 1024 ** 3, freeBytes: 1024 ** 2, device: "" };
+    const [health] = healthOf(pool, new Map([[name, space]])).volumes;
+    expect([health?.state, health?.findings]).toEqual(["degraded", [`brick ${name} is full: 1.0 MiB free of 1.0 GiB`]]);
+  });
+
   it("says that a node may go only while the rest serves and needs nothing from it", () => {
     const pool = poolOf();
     expect(reasonsAgainstLoss(pool, volumeIn(pool), "10.77.0.2")).toEqual([]);

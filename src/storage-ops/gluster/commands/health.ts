@@ -5,7 +5,7 @@
  */
 import { OpsError, reasonOf } from "../../../core/errors.ts";
 import { escapeControl, showNumber } from "../../../core/text.ts";
-import { type Capacity, capacityOf, fullBricks, readCapacity, showBytes } from "../capacity.ts";
+import { type Capacity, capacityOf, readCapacity, showBytes } from "../capacity.ts";
 import { type Health, healthOf, type VolumeHealth, type VolumeState } from "../health.ts";
 import { renderMetrics } from "../metrics.ts";
 import { checkVolumeName, type Pool, readPool, type Volume } from "../state.ts";
@@ -81,12 +81,8 @@ async function readWanted({ host, args, called }: Call) {
   const capacities: Capacities = new Map(
     pool.volumes.map((volume) => [volume.name, typeof spaces === "string" ? "unknown" : capacityOf(volume, spaces)]),
   );
-  const health = healthOf(pool);
-  const volumes = health.volumes.map((one) => ({
-    ...one,
-    findings: [...one.findings, ...(typeof spaces === "string" ? [] : fullBricks(one.volume, spaces))],
-  }));
-  return { pool, health: { ...health, volumes }, capacities };
+  const health = healthOf(pool, typeof spaces === "string" ? undefined : spaces);
+  return { pool, health, capacities };
 }
 
 function filterOf(args: Call["args"], called: string): (volume: Volume) => boolean {
