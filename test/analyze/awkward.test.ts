@@ -4,7 +4,7 @@ import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
-import { analyze, fileWith, line, originalLine, scratchDirectory } from "./call.ts";
+import { analyze, directoryWith, fileWith, line, originalLine } from "./run-analyze.ts";
 
 const total = async (words: readonly string[], stdin?: string | Uint8Array) => {
   const called = await analyze(["count", "--json", ...words], stdin === undefined ? {} : { stdin });
@@ -90,9 +90,9 @@ it("answers zero for an empty file", async () => {
 });
 
 it.each([
-  ["a directory without logs", (): string => scratchDirectory(), /no fence logs there/, 65],
-  ["a file that is not there", (): string => join(scratchDirectory(), "x.jsonl"), /x\.jsonl: no such file/, 65],
-  ["a glob that matches nothing", (): string => join(scratchDirectory(), "*.jsonl"), /no file matches/, 65],
+  ["a directory without logs", (): string => directoryWith(), /no fence logs there/, 65],
+  ["a file that is not there", (): string => join(directoryWith(), "x.jsonl"), /x\.jsonl: no such file/, 65],
+  ["a glob that matches nothing", (): string => join(directoryWith(), "*.jsonl"), /no file matches/, 65],
   [
     "a compressed file that is none",
     (): string => fileWith("plain", "a.jsonl.gz"),
@@ -134,7 +134,7 @@ it("reads the original recorder's lines and the readable log, each as what it is
 });
 
 it("reads a directory's rotated and compressed files as one log, oldest first, and never a half compressed twin", async () => {
-  const directory = scratchDirectory();
+  const directory = directoryWith();
   const base = join(directory, "fence-events-detailed.jsonl");
   const at = (minute: number): string =>
     line({ time_ms: Date.UTC(2025, 0, 10, 14, minute), target_node: `n${minute}` });
@@ -159,7 +159,7 @@ it("reads a directory's rotated and compressed files as one log, oldest first, a
 });
 
 it("uses the readable log where only that survived", async () => {
-  const directory = scratchDirectory();
+  const directory = directoryWith();
   writeFileSync(
     join(directory, "fence-events-readable.log"),
     '[2025-01-10 14:23:16] ACTION=off TARGET=n1 GFS2=["none-detected"] STATUS=initiated DETAILS=x\n',

@@ -3,7 +3,7 @@ import { appendFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { eventLines } from "../../bench/events.ts";
 import { parseTime } from "../../src/analyze/time.ts";
-import { analyze, fileWith, line, NOW, originalLine } from "./call.ts";
+import { analyze, fileWith, line, NOW, originalLine } from "./run-analyze.ts";
 
 const targets = ({ stdout }: { stdout: string }) => stdout.match(/(?<="target_node": ?")[^"]*/g) ?? [];
 const events = (...words: string[]) => analyze(["events", "--json", ...words]);

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { decodeLine, isEvent } from "../../src/analyze/decode.ts";
 import { matchesEvent, NO_FILTERS } from "../../src/analyze/filter.ts";
 import { addRecord, newTally, parseFields, rowsOf } from "../../src/analyze/tally.ts";
-import { analyze, fileWith, line, originalLine } from "./call.ts";
+import { analyze, fileWith, line, originalLine } from "./run-analyze.ts";
 
 const WORDS = [
   "off",

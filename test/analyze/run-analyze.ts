@@ -1,31 +1,38 @@
-/** Runs a subcommand as the program does, with its output caught; commands of this machine are answered from a table. */
+/**
+ * Runs `fencepost analyze` inside the test: real files in a directory of the test's own, its output caught, commands of this
+ * machine answered from a table. And what is in such files: records of ours, and lines of the original recorder.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { runAnalyze } from "../../src/analyze/cli.ts";
+import { EXIT_CODES, OpsError } from "../../src/core/errors.ts";
 import { realHost } from "../../src/core/host.ts";
 import type { ProgramContext } from "../../src/core/program.ts";
 import { FakeHost, type FakeTables } from "../fakes/fake-host.ts";
 
 export const CAPTURED = join(import.meta.dirname, "../fixtures/gfs2-cluster");
+export const NOW = new Date("2025-01-10T15:00:00Z");
 
 export type Ran = { exitCode: number; stdout: string; stderr: string; lines: string[]; json: () => unknown[] };
 export type RunWorld = {
   commands?: FakeTables["commands"];
   env?: Record<string, string>;
   columns?: number;
+  colour?: boolean;
   now?: Date;
+  stdin?: string | Uint8Array;
   out?: (text: string) => void;
 };
 
 export function contextFor(
-  { commands, env = {}, columns = 80, now, out }: RunWorld,
+  { commands, env = {}, columns = 80, colour = false, now = NOW, stdin = "", out }: RunWorld,
   caught: { stdout: string; stderr: string },
 ): ProgramContext {
   const tables = new FakeHost(commands === undefined ? {} : { commands });
   return {
-    host: { ...realHost, run: tables.run, ...(now === undefined ? {} : { now: () => now }) },
+    host: { ...realHost, run: tables.run, now: () => now },
     env,
     out: async (text) => {
       const words = typeof text === "string" ? text : Buffer.from(text).toString("utf8");
@@ -35,24 +42,24 @@ export function contextFor(
     err: (text) => {
       caught.stderr += `${text}\n`;
     },
-    stdin: async function* () {},
-    terminal: { columns, colour: false, isTerminal: false },
+    stdin: async function* () {
+      const bytes = Buffer.from(stdin);
+      for (let at = 0; at < bytes.length; at += 1_000) yield bytes.subarray(at, at + 1_000);
+    },
+    terminal: { columns, colour, isTerminal: colour },
   };
 }
 
+/** As main.ts does: an OpsError is a message on stderr and an exit code; anything else is a bug and fails the test. */
 export async function analyze(words: readonly string[], world: RunWorld = {}): Promise<Ran> {
   const caught = { stdout: "", stderr: "" };
-  const exitCode = await runAnalyze(contextFor(world, caught), words, "fencepost analyze");
-  return {
-    exitCode,
-    ...caught,
-    lines: caught.stdout.split("\n").filter(Boolean),
-    json: () =>
-      caught.stdout
-        .split("\n")
-        .filter(Boolean)
-        .map((line) => JSON.parse(line) as unknown),
-  };
+  const exitCode = await runAnalyze(contextFor(world, caught), words, "fencepost analyze").catch((error: unknown) => {
+    if (!(error instanceof OpsError)) throw error;
+    caught.stderr += `${error.message}\n`;
+    return EXIT_CODES[error.kind][0];
+  });
+  const lines = caught.stdout.split("\n").filter(Boolean);
+  return { exitCode, ...caught, lines, json: () => lines.map((line) => JSON.parse(line) as unknown) };
 }
 
 /** A directory with these files in it, gone after the test. */
@@ -67,6 +74,13 @@ export function directoryWith(files: Readonly<Record<string, string | readonly o
     );
   }
   return directory;
+}
+
+/** Writes a file into a directory of its own and says where. */
+export function fileWith(content: string | Uint8Array, name = "fence-events-detailed.jsonl"): string {
+  const path = join(directoryWith(), name);
+  writeFileSync(path, content);
+  return path;
 }
 
 let serial = 0;
@@ -150,4 +164,22 @@ export function outcome({
     },
     ...more,
   });
+}
+
+type Overrides = Record<string, unknown>;
+
+/** A record of ours as it comes in a log; `undefined` takes a key away. */
+function plainRecord(overrides: Overrides): Overrides {
+  const time = typeof overrides.time_ms === "number" ? overrides.time_ms : Date.parse("2025-01-10T14:23:16.789Z");
+  const usual = { action: "reboot", target: "compute-node-3", gfs2_filesystems: ["nnf-storage-1", "nnf-storage-4"] };
+  const all = { ...record({ time, recorded_ms: time + 100, ...usual }), ...overrides };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+export const line = (overrides: Overrides = {}): string => `${JSON.stringify(plainRecord(overrides))}\n`;
+
+/** A line of the original Python recorder: eight keys, and json.dumps' spaces. */
+export function originalLine(overrides: Overrides = {}): string {
+  const eight = Object.entries(plainRecord(overrides)).slice(0, 8);
+  return `{${eight.map(([key, value]) => `"${key}": ${JSON.stringify(value).replaceAll('","', '", "')}`).join(", ")}}\n`;
 }
