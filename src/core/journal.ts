@@ -43,7 +43,8 @@ export type JournalEntry = {
   host: string;
   /** The process that works on it or last did. */
   process: ProcessIdentity;
-  steps: ReadonlyMap<string, { state: StepState; at: Date; detail: string }>;
+  /** `begun`: its command was run, or may have been, and it has not been taken back since. */
+  steps: ReadonlyMap<string, { state: StepState; at: Date; detail: string; begun: boolean }>;
   /** How often taking it back was begun since it last went on. */
   undoAttempts: number;
   /** `running` while its process lives, `interrupted` when that died in the middle. */
@@ -54,6 +55,8 @@ export type Journal = {
   id: string;
   path: string;
   stateOf: (step: string) => StepState | undefined;
+  /** Whether the operation has run its command, or may have: else what became of it is not the operation's to take back. */
+  wasBegun: (step: string) => boolean;
   /** On disk when this resolves. */
   record: (step: string, state: StepState, detail: string) => Promise<void>;
   end: (state: EndState) => Promise<void>;
@@ -96,7 +99,7 @@ export async function createJournal(
   if (await exists(path)) throw new OpsError("io", `${path}: is there already`);
   // Whole or not at all: a journal without its plan could not be gone on with.
   await writeWhole(directory, `${id}.jsonl`, `${JSON.stringify(head)}\n`, 0o600);
-  return open(host, id, directory, new Map());
+  return open(host, id, directory, new Map(), new Set());
 }
 
 /** The journal of an operation that is gone on with, or taken back, by this process. */
@@ -107,7 +110,8 @@ export async function continueJournal(
   directory = JOURNAL_DIRECTORY,
 ): Promise<Journal> {
   const states = new Map([...entry.steps].map(([step, { state }]) => [step, state]));
-  const journal = await open(host, entry.id, directory, states);
+  const begun = new Set([...entry.steps].filter(([, step]) => step.begun).map(([step]) => step));
+  const journal = await open(host, entry.id, directory, states, begun);
   await journal.append({
     record: "run",
     at: host.now().toISOString(),
@@ -118,7 +122,7 @@ export async function continueJournal(
   return journal;
 }
 
-async function open(host: Host, id: string, directory: string, states: Map<string, StepState>) {
+async function open(host: Host, id: string, directory: string, states: Map<string, StepState>, begun: Set<string>) {
   const path = pathOf(id, directory);
   const { handle, stat } = await openForAppend(path, 0o600);
   // A process that was killed while it wrote leaves half a line; it stays one line of its own, which no reader takes.
@@ -141,9 +145,12 @@ async function open(host: Host, id: string, directory: string, states: Map<strin
     path,
     append,
     stateOf: (step: string) => states.get(step),
+    wasBegun: (step: string) => begun.has(step),
     record: async (step: string, state: StepState, detail: string) => {
       await append({ record: "step", at: at(), step, state, detail });
       states.set(step, state);
+      if (state === "started") begun.add(step);
+      else if (state === "undone") begun.delete(step);
     },
     end: (state: EndState) => append({ record: "end", at: at(), state }),
     close: () => handle.close(),
@@ -179,7 +186,7 @@ export async function readJournal(host: Host, id: string, directory = JOURNAL_DI
     host: first.host,
     process: first.process,
     undoAttempts: 0,
-    steps: new Map<string, { state: StepState; at: Date; detail: string }>(),
+    steps: new Map<string, { state: StepState; at: Date; detail: string; begun: boolean }>(),
   };
   let ended: EndState | undefined;
   for (const line of lines.slice(1)) {
@@ -188,7 +195,9 @@ export async function readJournal(host: Host, id: string, directory = JOURNAL_DI
       entry.process = line.process;
       entry.undoAttempts = line.verb === "undo" ? entry.undoAttempts + 1 : 0;
     } else if (line.record === "step") {
-      entry.steps.set(line.step, { state: line.state, at: new Date(line.at), detail: line.detail });
+      const { step, state, at, detail } = line;
+      const begun = state === "started" || (state !== "undone" && entry.steps.get(step)?.begun === true);
+      entry.steps.set(step, { state, at: new Date(at), detail, begun });
     } else if (line.record === "end") ended = line.state;
   }
   return { ...entry, state: ended ?? (isAlive(host, entry.process) ? "running" : "interrupted") };

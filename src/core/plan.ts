@@ -65,6 +65,12 @@ export type Standing = {
   progress?: number;
   /** Of `todo`: nothing is at work on what is left. */
   idle?: boolean;
+  /** Of `todo`: part of it is done already. */
+  halfway?: boolean;
+  /** How long what is at work may show no movement, where that is longer than usual: one big file is moved in one piece. */
+  quietMs?: number;
+  /** The time left, where somebody else reckons it. */
+  leftMs?: number;
 };
 
 export type StepKind = {
@@ -83,6 +89,8 @@ export type StepReport = {
   detail: string;
   /** Of a failure: what main.ts makes the exit code of. */
   kind?: ErrorKind;
+  /** Of what is not done: part of it is. */
+  halfway?: boolean;
 };
 
 export type Progress = { step: Step; text: string };
@@ -156,7 +164,7 @@ export async function applyPlan(plan: Plan, options: ApplyOptions): Promise<Step
       continue;
     }
     await options.onStart?.(step);
-    const report = await applyStep(step, before, options);
+    const report = await applyStep(step, options);
     await options.onEnd?.(step, report);
     reports.push(report);
     if (report.status !== "done" && report.status !== "already") stopped = `${step.id} ${report.status}`;
@@ -174,6 +182,8 @@ export async function applyPlan(plan: Plan, options: ApplyOptions): Promise<Step
   return reports;
 }
 
+const doneBy = (journal: Journal, { id }: Step) => (journal.wasBegun(id) ? "done" : "already");
+
 const failed = (step: Step, error: unknown): StepReport => ({
   id: step.id,
   status: "failed",
@@ -181,18 +191,18 @@ const failed = (step: Step, error: unknown): StepReport => ({
   kind: error instanceof OpsError ? error.kind : "bug",
 });
 
-async function applyStep(step: Step, before: StepState | undefined, options: ApplyOptions): Promise<StepReport> {
+async function applyStep(step: Step, options: ApplyOptions): Promise<StepReport> {
   const { host, journal, kinds } = options;
   const kind = kinds[step.kind] as StepKind;
   const end = async (report: StepReport): Promise<StepReport> => {
-    // What was so before we began is not ours to take back.
-    const ours = report.status === "already" && before !== undefined;
-    await journal.record(step.id, (ours ? "done" : report.status) as StepState, report.detail);
-    return report;
+    // What was so before we began, or somebody else did, is not ours to take back.
+    const state = report.status === "done" || report.status === "already" ? doneBy(journal, step) : report.status;
+    await journal.record(step.id, state as StepState, report.detail);
+    return report.status === "done" ? { ...report, status: doneBy(journal, step) } : report;
   };
   try {
     // A step that was begun may still be going on inside a daemon: it is asked about until that is decided.
-    const again = before !== undefined;
+    const again = journal.wasBegun(step.id);
     let standing = await decide(step, again ? "again" : "first", options).catch((error: unknown) =>
       endedBadly(error, again && step.repeats ? "todo" : undefined),
     );
@@ -215,17 +225,21 @@ async function applyStep(step: Step, before: StepState | undefined, options: App
       const busy = busyFor(result, attempt);
       if (busy === undefined || options.signal?.aborted) {
         const why = failure ?? `${result.command}: ${errorIn(result.stdout) || "exit 0, but it is not done"}`;
-        return end({ id: step.id, status: "failed", detail: `${why} (${standing.detail})`, kind: "failed" });
+        return end({ ...report("failed", standing), detail: `${why} (${standing.detail})`, kind: "failed" });
       }
       await options.onProgress?.({ step, text: `busy: ${failure ?? result.stderr}; again in ${busy / 1000} s` });
       await host.sleep(busy, options.signal);
     }
     const isUnderWay = standing.state === "working" || (standing.state === "todo" && step.waits);
     if (isUnderWay) standing = await waitFor(step, standing, wasRefused, options);
-    if (standing.state === "done") return end({ id: step.id, status: "done", detail: standing.detail });
-    return end({ id: step.id, status: "unknown", detail: standing.detail, kind: "timeout" });
+    if (standing.state === "done") return end(report("done", standing));
+    return end({ ...report("unknown", standing), kind: "timeout" });
   } catch (error) {
     return end(failed(step, error));
+  }
+
+  function report(status: StepReport["status"], { detail, halfway }: Standing): StepReport {
+    return { id: step.id, status, detail, ...(halfway ? { halfway } : {}) };
   }
 }
 
@@ -300,14 +314,17 @@ async function waitFor(step: Step, standing: Standing, wasRefused: boolean, opti
     }
     const perSecond =
       most === undefined || remaining === undefined ? 0 : ((most - remaining) * 1000) / (nowMs - mostMs || 1);
-    const leftMs = perSecond > 0 && remaining ? (remaining * 1000) / perSecond : undefined;
-    const rate = perSecond > 0 ? `, ${perSecond.toFixed(1)}/s, ${Math.ceil((leftMs ?? 0) / 1000)} s left` : "";
-    const text = `${detail}${rate}`;
+    const leftMs = standing.leftMs ?? (perSecond > 0 && remaining ? (remaining * 1000) / perSecond : undefined);
+    const rate = perSecond > 0 ? `, ${perSecond.toFixed(1)}/s` : "";
+    const left = leftMs === undefined ? "" : `, ${Math.ceil(leftMs / 1000)} s left`;
+    const text = `${detail}${rate}${left}`;
     if (text !== last) await options.onProgress?.({ step, text });
     last = text;
-    if (options.signal?.aborted) return { state: "unknown", detail: `${detail}; no longer waited for` };
-    if (nowMs - movedMs >= stallMs) {
-      return { state: "unknown", detail: `stalled: nothing moved for ${Math.round(stallMs / 1000)} s: ${detail}` };
+    if (options.signal?.aborted) return { ...standing, state: "unknown", detail: `${detail}; no longer waited for` };
+    const quietMs = Math.max(stallMs, standing.quietMs ?? 0);
+    if (nowMs - movedMs >= quietMs) {
+      const stalled = `stalled: nothing moved for ${Math.round(quietMs / 1000)} s: ${detail}`;
+      return { ...standing, state: "unknown", detail: stalled };
     }
     await host.sleep(nextPollMs(nowMs - startedMs, pollMs, tookMs, leftMs), options.signal);
     const askedMs = host.monotonicMs();
@@ -359,8 +376,7 @@ export async function undoPlan(plan: Plan, options: ApplyOptions): Promise<StepR
   checkPlan(plan, kinds);
   const reports: StepReport[] = [];
   for (const step of [...plan.steps].reverse()) {
-    const before = journal.stateOf(step.id);
-    if (before === undefined || before === "undone" || before === "already") continue;
+    if (!journal.wasBegun(step.id)) continue;
     if (options.signal?.aborted) {
       reports.push({ id: step.id, status: "skipped", detail: "stopped by the operator" });
       break;
@@ -388,7 +404,7 @@ export async function undoPlan(plan: Plan, options: ApplyOptions): Promise<StepR
     try {
       if (undo === undefined) return end("kept", "nothing to take back");
       let standing = await decide(step, "again", options).catch((error: unknown) => endedBadly(error, "working"));
-      if (standing.state === "todo") return end("undone", standing.detail);
+      if (standing.state === "todo" && !standing.halfway) return end("undone", standing.detail);
       if (standing.state === "unknown") return end("unknown", standing.detail, "timeout");
       if ("impossible" in undo) return end("failed", `cannot be taken back: ${undo.impossible}`, "unsafe");
       await (kinds[step.kind] as StepKind).guardUndo?.(step, host);
@@ -396,7 +412,7 @@ export async function undoPlan(plan: Plan, options: ApplyOptions): Promise<StepR
       for (let attempt = 0; ; attempt++) {
         const result = await host.run(undo.argv, { timeoutMs: undo.timeoutMs });
         standing = await decide(step, "again", options);
-        if (standing.state === "todo") return end("undone", standing.detail);
+        if (standing.state === "todo" && !standing.halfway) return end("undone", standing.detail);
         const busyMs = busyFor(result, attempt);
         if (busyMs === undefined || options.signal?.aborted) {
           const why = failureOf(result, undo.timeoutMs) ?? errorIn(result.stdout);

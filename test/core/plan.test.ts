@@ -288,7 +288,7 @@ describe("applying a plan", () => {
     const other = world({ a: "" });
     other.standings.set("a", [crawling, crawling, done]);
     const waiting = await apply(other, planOf(stepNamed("a", { waits: true })));
-    expect(await statuses(waiting.reports)).toEqual(["a done"]);
+    expect(await statuses(waiting.reports)).toEqual(["a already"]);
     expect(other.host.commandLines).toEqual([]);
   });
 
@@ -359,6 +359,20 @@ describe("applying a plan", () => {
     lab.standings.set("a", [{ state: "todo", detail: "off" }, left(5), ...lessening, { state: "done", detail: "on" }]);
     const { reports } = await apply(lab, planOf(stepNamed("a", { waits: true })), { stallMs: 1_000 });
     expect(await statuses(reports)).toEqual(["a done"]);
+  });
+
+  it("waits longer for what moves in big pieces, and shows the time left that was told", async () => {
+    const lab = world();
+    const moving: Standing = { state: "working", detail: "moving", progress: 7, quietMs: 5_000, leftMs: 90_000 };
+    lab.standings.set("a", [{ state: "todo", detail: "off" }, ...Array.from({ length: 100_000 }, () => moving)]);
+    const told: string[] = [];
+    const plan = planOf(stepNamed("a", { waits: true }));
+    const journal = closed(await createJournal(lab.host, "test", plan, lab.directory));
+    const onProgress = ({ text }: { text: string }) => void told.push(text);
+    const options = { kinds: lab.kinds, host: lab.host, journal, pollMs: 10, stallMs: 1_000, onProgress };
+    const [report] = await applyPlan(plan, options);
+    expect(report).toMatchObject({ status: "unknown", detail: "stalled: nothing moved for 5 s: moving" });
+    expect(told).toEqual(["moving, 90 s left"]);
   });
 
   it("gives a command that may be given again until it is done, also one that was refused", async () => {
@@ -433,6 +447,41 @@ describe("taking a plan back", () => {
     ]);
     expect(lab.on.size).toBe(0);
     expect((await readJournal(lab.host, "test", lab.directory)).state).toBe("undone");
+  });
+
+  it("leaves alone what somebody else did after it could not be asked, was refused, or was at work on it already", async () => {
+    const unasked: Standing = { state: "unknown", detail: "hangs" };
+    for (const prepare of [
+      (lab: World) => lab.standings.set("a", [unasked]),
+      (lab: World) => lab.refused.add("a"),
+      (lab: World) => lab.standings.set("a", [{ state: "working", detail: "theirs" }]),
+    ]) {
+      const lab = world();
+      prepare(lab);
+      const plan = planOf(stepNamed("a", { waits: true }));
+      const theirs = new AbortController();
+      const { reports, journal } = await apply(lab, plan, { signal: theirs.signal });
+      lab.on.add("a");
+      await reports;
+      expect(lab.host.commandLines).toEqual([]);
+      await applyPlan(plan, { kinds: lab.kinds, host: lab.host, journal });
+      expect(journal.stateOf("a")).toBe("already");
+      await undoPlan(plan, { kinds: lab.kinds, host: lab.host, journal });
+      expect([...lab.on]).toEqual(["a"]);
+    }
+  });
+
+  it("does not call undone what is done by half and cannot be taken back", async () => {
+    const lab = world({ a: exits(1, "died") });
+    const half: Standing = { state: "todo", detail: "3 of 5 left", halfway: true };
+    lab.standings.set("a", [{ state: "todo", detail: "off" }, half, half]);
+    const plan = planOf(stepNamed("a", { undo: { impossible: "they are elsewhere" } }));
+    const { reports, journal } = await apply(lab, plan);
+    expect(await reports).toMatchObject([{ status: "failed", halfway: true }]);
+    expect(await undoPlan(plan, { kinds: lab.kinds, host: lab.host, journal })).toMatchObject([
+      { status: "failed", kind: "unsafe", detail: "cannot be taken back: they are elsewhere" },
+    ]);
+    expect((await readJournal(lab.host, "test", lab.directory)).state).toBe("failed");
   });
 
   it("takes back again while the daemon is busy with another transaction", async () => {
