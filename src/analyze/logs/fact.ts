@@ -118,3 +118,9 @@ export const isKind =
   <Kind extends FactDetail["kind"]>(...kinds: Kind[]) =>
   (fact: LogFact): fact is LogFact & FactOf<Kind> =>
     (kinds as string[]).includes(fact.kind);
+
+/** Node names, as Pacemaker compares them. */
+export const isSame = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
+export const timeOr = (fact: { timeMs: number | undefined }, otherwise: number): number => fact.timeMs ?? otherwise;
+export const byTime = (a: { timeMs: number | undefined }, b: { timeMs: number | undefined }): number =>
+  timeOr(a, 0) - timeOr(b, 0);

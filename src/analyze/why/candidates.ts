@@ -1,0 +1,179 @@
+/**
+ * Which fences of a node are known, and which of them is asked for: lines of logs, entries of Pacemaker's history and our
+ * own incidents that are the same operation are one candidate.
+ * Errors: OpsError bad-input when no source knows of a fence of that target, or of the one asked for.
+ */
+import { OpsError } from "../../core/errors.ts";
+import { MERGED_MS } from "../../records/fencing-history.ts";
+import { type Incident, TOLERANCE_MS } from "../incidents.ts";
+import { type FactOf, isKind, isSame, type LogFact } from "../logs/fact.ts";
+import { type ReconciledFence, reconcile } from "../reconcile.ts";
+import type { Explanation, WhichFence, WhySources } from "../why.ts";
+
+export const LOOK_BACK_MS = 900_000;
+
+type FinishedFact = LogFact & FactOf<"finished">;
+export type Candidate = {
+  id: string;
+  ids: string[];
+  startedMs: number;
+  endedMs: number | undefined;
+  finished: FinishedFact[];
+  incident?: Incident;
+  fence?: ReconciledFence;
+};
+
+export function candidatesOf(
+  { target, incidents, history }: WhySources,
+  facts: readonly LogFact[],
+  targetId: number | undefined,
+): Candidate[] {
+  const candidates: Candidate[] = [];
+  const mine = facts.filter(isKind("finished")).filter((fact) => isSame(fact.target, target));
+  for (const fact of mine) {
+    const endedMs = fact.timeMs;
+    if (endedMs === undefined) continue;
+    const same = candidates.find(
+      (other) =>
+        other.ids.includes(fact.id) ||
+        // The duplicate of a merged request ends with the one it was merged into.
+        ((fact.merged || other.finished.some(({ merged }) => merged)) &&
+          Math.abs((other.endedMs ?? 0) - endedMs) <= MERGED_MS),
+    );
+    if (same) {
+      same.finished.push(fact);
+      if (!same.ids.includes(fact.id)) same.ids.push(fact.id);
+      same.endedMs = Math.min(same.endedMs ?? endedMs, endedMs);
+    } else {
+      candidates.push({ id: fact.id, ids: [fact.id], startedMs: endedMs, endedMs, finished: [fact] });
+    }
+  }
+  for (const candidate of candidates) candidate.startedMs = startOf(candidate, facts, target, targetId);
+  addRunning(candidates, facts, target);
+  for (const fence of reconcile(history, []).fences.filter((known) => isSame(known.target, target))) {
+    const same = nearest(
+      candidates.filter((other) => !other.fence),
+      (other) => historyDistance(other, fence),
+    );
+    const [entry] = fence.entries;
+    if (same) same.fence = fence;
+    else if (entry) {
+      const id = `${entry.client}@${entry.origin}`;
+      const endedMs = fence.completedMs;
+      candidates.push({ id, ids: [id], startedMs: endedMs ?? Number.POSITIVE_INFINITY, endedMs, finished: [], fence });
+    }
+  }
+  for (const incident of incidents.filter((known) => isSame(known.target, target))) {
+    const lastMs = incident.completedMs ?? incident.events.at(-1)?.timeMs ?? incident.startedMs;
+    // Fences of one node follow one another: the one whose time the lines lie in, or lie nearest to.
+    const same = nearest(
+      candidates.filter((other) => !other.incident),
+      ({ startedMs, endedMs = Number.POSITIVE_INFINITY }) =>
+        Math.max(0, incident.startedMs - endedMs, Math.min(startedMs, endedMs) - lastMs),
+    );
+    const ids = [incident.id, ...[...incident.events, ...incident.outcomes].flatMap(({ eventId }) => eventId ?? [])];
+    if (same) {
+      same.incident = incident;
+      same.ids.push(...ids);
+      same.id = incident.id;
+      same.startedMs = Math.min(same.startedMs, incident.startedMs);
+    } else {
+      candidates.push({
+        id: incident.id,
+        ids,
+        startedMs: incident.startedMs,
+        endedMs: incident.completedMs,
+        finished: [],
+        incident,
+      });
+    }
+  }
+  return candidates.sort((a, b) => a.startedMs - b.startedMs);
+}
+
+/** The nearest within TOLERANCE_MS. */
+function nearest(
+  candidates: readonly Candidate[],
+  distanceMs: (candidate: Candidate) => number,
+): Candidate | undefined {
+  let best: { candidate: Candidate; awayMs: number } | undefined;
+  for (const candidate of candidates) {
+    const awayMs = distanceMs(candidate);
+    if (awayMs <= TOLERANCE_MS && (!best || awayMs < best.awayMs)) best = { candidate, awayMs };
+  }
+  return best?.candidate;
+}
+
+/** An entry by the same client is the same operation; the second it names is the one the operation ended in. */
+function historyDistance({ finished, endedMs }: Candidate, { entries, completedMs }: ReconciledFence): number {
+  if (completedMs === undefined || endedMs === undefined) return completedMs === endedMs ? 0 : Number.POSITIVE_INFINITY;
+  const isSameRequest = finished.some(({ client, origin }) =>
+    entries.some((entry) => entry.client === client && entry.origin === origin),
+  );
+  return Math.abs(endedMs - completedMs) - (isSameRequest ? TOLERANCE_MS : 0);
+}
+
+/** The first request or beginning of an operation; its end where no log shows it. */
+function startOf(
+  { ids, finished, endedMs = 0 }: Candidate,
+  facts: readonly LogFact[],
+  target: string,
+  targetId: number | undefined,
+): number {
+  const clients = finished.map(({ client }) => client);
+  const times = facts.flatMap((fact) => {
+    if (fact.timeMs === undefined || fact.timeMs > endedMs) return [];
+    if (fact.kind === "begun" && ids.includes(fact.id)) return [fact.timeMs];
+    // dlm_controld asks by number.
+    const mine = fact.kind === "request" && (isSame(fact.target, target) || fact.target === String(targetId));
+    return mine && clients.includes(fact.client) && fact.timeMs > endedMs - LOOK_BACK_MS ? [fact.timeMs] : [];
+  });
+  const begun = facts.find((fact) => fact.kind === "begun" && ids.includes(fact.id))?.timeMs;
+  // pacemaker-controld.382 asks again and again: of its requests only those of this operation count.
+  const near = begun === undefined ? times.slice(-1) : times.filter((timeMs) => timeMs >= begun - TOLERANCE_MS);
+  return near.length > 0 ? Math.min(...near) : endedMs;
+}
+
+function addRunning(candidates: Candidate[], facts: readonly LogFact[], target: string): void {
+  for (const fact of facts.filter(isKind("begun"))) {
+    if (!isSame(fact.target, target) || fact.timeMs === undefined) continue;
+    const { timeMs, id } = fact;
+    if (candidates.some(({ ids, startedMs }) => ids.includes(id) || startedMs > timeMs)) continue;
+    candidates.push({ id, ids: [id], startedMs: timeMs, endedMs: undefined, finished: [] });
+  }
+}
+
+export function choose(candidates: readonly Candidate[], { atMs, incident }: WhichFence, target: string): Candidate {
+  const last = candidates.at(-1);
+  if (!last) {
+    throw new OpsError("bad-input", `${target}: no source at hand knows of a fence of this node`, {
+      hint: "fencepost analyze nodes, or give --pacemaker-log and --history",
+    });
+  }
+  if (incident !== undefined) {
+    const found = candidates.find(({ ids }) =>
+      ids.some((id) => id === incident || (incident.length >= 8 && id.startsWith(incident))),
+    );
+    if (found) return found;
+    throw new OpsError("bad-input", `${target}: no incident ${incident}`, {
+      hint: `fencepost analyze incidents --node ${target}`,
+    });
+  }
+  if (atMs === undefined) return last;
+  const awayMs = ({ startedMs, endedMs = startedMs }: Candidate): number =>
+    Math.max(startedMs - atMs, atMs - endedMs, 0);
+  return candidates.reduce((best, candidate) => (awayMs(candidate) < awayMs(best) ? candidate : best));
+}
+
+export const actionOf = ({ finished, fence, incident }: Candidate): string =>
+  finished[0]?.action ?? fence?.action ?? incident?.action ?? "fence";
+
+export function resultOf({ finished, fence, incident, endedMs }: Candidate): Explanation["result"] {
+  const [first] = finished;
+  if (first) return first.ok ? "succeeded" : "failed";
+  const status = fence?.entries[0]?.status;
+  if (status === "success") return "succeeded";
+  if (status === "failed") return "failed";
+  if (incident && incident.result !== "unknown") return incident.result;
+  return status === "pending" || (endedMs === undefined && !incident) ? "running" : "unknown";
+}
