@@ -1,6 +1,7 @@
 /** `why` on the captured cluster: what an admin asks after a fence, each answer with the file and line it rests on. */
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { analyze, CAPTURED, directoryWith, outcome, record } from "./run-analyze.ts";
+import { analyze, CAPTURED, directoryWith, fileWith, outcome, record } from "./run-analyze.ts";
 
 type Finding = { topic: string; time: string; text: string; file: string; line: number };
 type Page = {
@@ -251,6 +252,90 @@ describe("the second failure (panic, recorder then power, the on half skipped)",
       expect.stringContaining("fence_gfs2lab said: "),
       "every device and level had failed",
     ]);
+  });
+});
+
+describe("a node whose Pacemaker was restarted shortly before it was lost", () => {
+  it("was lost when it went for good, by what the others say, and wrote on alone until its power went", async () => {
+    const page = await why(...ALL_OF("logs-final"), "--at", "2026-11-20T11:02:51Z");
+    expect(page).toMatchObject({ incident: "bf9ab535", result: "succeeded" });
+    expect(told(page, "last-sign")).toEqual([
+      "11:03:31 last line of its own pacemaker.log: it ran on after it was lost compute-node-2.pacemaker.log:5960",
+    ]);
+    expect(told(page, "noticed")).toEqual([
+      "11:02:49 Pacemaker on rabbit-node-1 lost it rabbit-node-1.pacemaker.log:3699",
+      "11:02:49 DLM lost it: nodedown rabbit-node-1.dlm_tool-dump.txt:788",
+      "11:02:49 quorum retained, 2 nodes left (rabbit-node-1) rabbit-node-1.pacemaker.log:3698",
+    ]);
+  });
+
+  const LINES = {
+    "rabbit-node-1.log": [
+      "11:01:27 pacemaker-fenced[391] Node compute-node-2 state is now lost | nodeid=2 previous=member",
+      "11:01:29 pacemaker-fenced[391] Node compute-node-2 state is now member | nodeid=2 previous=unknown",
+      "11:09:00 pacemaker-fenced[391] Client stonith_admin.7 wants to fence (off) compute-node-2 using any device",
+      "11:09:00 pacemaker-fenced[391] Requesting peer fencing (off) targeting compute-node-2 | id=aaaa1111 state=querying",
+      "11:09:09 pacemaker-fenced[391] Operation 'off' targeting compute-node-2 by rabbit-node-1 for stonith_admin.7@rabbit-node-1: Error | id=aaaa1111",
+    ],
+    "compute-node-2.log": [
+      "11:01:26 pacemakerd[11] Shutdown complete",
+      "11:01:28 pacemakerd[12] Starting Pacemaker 2.1.5 | build=x",
+      "11:20:00 pacemaker-fenced[13] still here",
+    ],
+  };
+
+  it("was back as member when somebody asked for the fence, and its own log does not end with it", async () => {
+    const files = Object.entries(LINES).map(([name, lines]) => {
+      const text = lines.map((words) =>
+        words.replace(/^(\S+) (\S+) /, `Nov 20 $1.000 ${name.slice(0, -4)} $2 (x) \tnotice: `),
+      );
+      return [name, `${text.join("\n")}\n`];
+    });
+    const directory = directoryWith(Object.fromEntries(files));
+    const page = await why("--pacemaker-log", `${directory}/*.log`);
+    const words = (topic: string) =>
+      page.findings.filter((finding) => finding.topic === topic).map(({ text, line }) => [text, line]);
+    expect(words("noticed")).toEqual([
+      ["Pacemaker on rabbit-node-1 lost it", 1],
+      ["rabbit-node-1 had it back as member before the fence was asked for", 2],
+    ]);
+    expect(words("last-sign")).toEqual([]);
+    expect(unknown(page, "last-sign")).toEqual([
+      "what it wrote last is not known: its own pacemaker.log runs on past this fence",
+    ]);
+  });
+});
+
+describe("a history that was written while the fence was running", () => {
+  it("is about the operation of the same client that the log shows the end of", async () => {
+    const history = ["--history", log("b-failed-before-fencing/stonith_admin-history.xml")];
+    const page = await why(...ALL_OF("logs-run1"), ...history);
+    expect(page).toMatchObject({ incident: "41aca80c", action: "reboot", result: "succeeded", others: [] });
+    expect(page.findings.filter(({ topic }) => topic === "result").map(({ text }) => text)).toEqual([
+      expect.stringMatching(/^reboot succeeded in 3 min 23 s by rabbit-node-1 for stonith-api\.1964@rabbit-node-1/),
+      "history: off pending for stonith-api.1964@rabbit-node-1",
+    ]);
+  });
+
+  it("is about the fence that an alert reported for the same client", async () => {
+    const directory = directoryWith({
+      "fence-events-detailed.jsonl": [record({ time: "2026-11-20T10:43:18Z" })],
+      "fence-outcomes.jsonl": [
+        outcome({ time: "2026-11-20T10:44:08Z", operation: { client: "stonith-api.1964", origin: "rabbit-node-1" } }),
+      ],
+    });
+    const page = await why(directory, "--history", log("b-failed-before-fencing/stonith_admin-history.xml"));
+    expect(page).toMatchObject({ action: "reboot", result: "succeeded", others: [] });
+  });
+
+  it("stays about one that runs when the log shows no end of it", async () => {
+    const other = readFileSync(log("b-failed-before-fencing/stonith_admin-history.xml"), "utf8").replace(
+      "1964",
+      "4711",
+    );
+    const file = fileWith(other, "history.xml");
+    const page = await why(...ALL_OF("logs-run1"), "--history", file);
+    expect(page).toMatchObject({ incident: "stonith-api.4711@rabbit-node-1", result: "running" });
   });
 });
 

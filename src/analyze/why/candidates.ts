@@ -50,19 +50,24 @@ export function candidatesOf(
   }
   for (const candidate of candidates) candidate.startedMs = startOf(candidate, facts, target, targetId);
   addRunning(candidates, facts, target);
-  for (const fence of reconcile(history, []).fences.filter((known) => isSame(known.target, target))) {
+  const { fences } = reconcile(history, []);
+  const mineOf = fences.filter((known) => isSame(known.target, target));
+  for (const fence of mineOf.filter(({ completedMs }) => completedMs !== undefined)) {
     const same = nearest(
       candidates.filter((other) => !other.fence),
       (other) => historyDistance(other, fence),
     );
-    const [entry] = fence.entries;
     if (same) same.fence = fence;
-    else if (entry) {
-      const id = `${entry.client}@${entry.origin}`;
-      const endedMs = fence.completedMs;
-      candidates.push({ id, ids: [id], startedMs: endedMs ?? Number.POSITIVE_INFINITY, endedMs, finished: [], fence });
-    }
+    else addFence(candidates, fence);
   }
+  const writtenMs = Math.max(...fences.map(({ completedMs = Number.NEGATIVE_INFINITY }) => completedMs));
+  const waiting = mineOf.filter((fence) => {
+    if (fence.completedMs !== undefined) return false;
+    const running = candidates.find((other) => !other.fence && other.endedMs === undefined);
+    const same = endedLater(candidates, fence, writtenMs) ?? running;
+    if (same) same.fence = fence;
+    return !same;
+  });
   for (const incident of incidents.filter((known) => isSame(known.target, target))) {
     const lastMs = incident.completedMs ?? incident.events.at(-1)?.timeMs ?? incident.startedMs;
     // Fences of one node follow one another: the one whose time the lines lie in, or lie nearest to.
@@ -88,7 +93,43 @@ export function candidatesOf(
       });
     }
   }
+  for (const fence of waiting) {
+    const same = endedLater(candidates, fence, writtenMs);
+    if (same) same.fence = fence;
+    else addFence(candidates, fence);
+  }
   return candidates.sort((a, b) => a.startedMs - b.startedMs);
+}
+
+function addFence(candidates: Candidate[], fence: ReconciledFence): void {
+  const [entry] = fence.entries;
+  if (!entry) return;
+  const id = `${entry.client}@${entry.origin}`;
+  const { completedMs = Number.POSITIVE_INFINITY } = fence;
+  candidates.push({ id, ids: [id], startedMs: completedMs, endedMs: fence.completedMs, finished: [], fence });
+}
+
+/**
+ * What was pending when the history was written may have ended since: the one operation of the same client that did. The
+ * cluster's own client asks again and again; where several fit nobody can tell which, and the fence stays pending.
+ */
+function endedLater(
+  candidates: readonly Candidate[],
+  { entries }: ReconciledFence,
+  writtenMs: number,
+): Candidate | undefined {
+  const fitting = candidates.filter(
+    ({ fence, finished, incident, endedMs = Number.NEGATIVE_INFINITY }) =>
+      !fence &&
+      endedMs >= writtenMs &&
+      Number.isFinite(endedMs) &&
+      entries.some(
+        ({ client, origin }) =>
+          finished.some((fact) => fact.client === client && fact.origin === origin) ||
+          incident?.clients.includes(`${client}@${origin}`),
+      ),
+  );
+  return fitting.length === 1 ? fitting[0] : undefined;
 }
 
 /** The nearest within TOLERANCE_MS. */
@@ -106,7 +147,7 @@ function nearest(
 
 /** An entry by the same client is the same operation; the second it names is the one the operation ended in. */
 function historyDistance({ finished, endedMs }: Candidate, { entries, completedMs }: ReconciledFence): number {
-  if (completedMs === undefined || endedMs === undefined) return completedMs === endedMs ? 0 : Number.POSITIVE_INFINITY;
+  if (completedMs === undefined || endedMs === undefined) return Number.POSITIVE_INFINITY;
   const isSameRequest = finished.some(({ client, origin }) =>
     entries.some((entry) => entry.client === client && entry.origin === origin),
   );
@@ -166,7 +207,12 @@ export function choose(candidates: readonly Candidate[], { atMs, incident }: Whi
 }
 
 export const actionOf = ({ finished, fence, incident }: Candidate): string =>
-  finished[0]?.action ?? fence?.action ?? incident?.action ?? "fence";
+  // A reboot that is pending stands in the history as the half that runs.
+  finished[0]?.action ??
+  (fence?.completedMs === undefined ? incident?.action : undefined) ??
+  fence?.action ??
+  incident?.action ??
+  "fence";
 
 export function resultOf({ finished, fence, incident, endedMs }: Candidate): Explanation["result"] {
   const [first] = finished;

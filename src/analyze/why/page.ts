@@ -8,6 +8,7 @@ import { formatDuration } from "../report/words.ts";
 import type { Finding, Gap, LockspaceBlock, Topic, WhySources } from "../why.ts";
 import { blocksOf } from "./blocks.ts";
 import type { Candidate } from "./candidates.ts";
+import { type Loss, lossOf } from "./loss.ts";
 
 /** A fence on demand ends before the cluster has noticed that the node is gone. */
 const LOST_LATE_MS = 60_000;
@@ -26,6 +27,7 @@ export class Page {
   readonly gaps: Gap[] = [];
   readonly #all: readonly LogFact[];
   readonly #facts: readonly LogFact[];
+  readonly #loss: Loss;
   readonly #seen = new Set<string>();
   readonly target: string;
   readonly targetId: number | undefined;
@@ -49,6 +51,7 @@ export class Page {
     this.later = around.later;
     this.#all = facts;
     this.#facts = facts.filter(({ timeMs }) => timeMs !== undefined && timeMs >= around.fromMs && timeMs < untilMs);
+    this.#loss = lossOf(this.#facts.filter(this.#inTime), this, fence.startedMs);
   }
 
   write(): LockspaceBlock[] {
@@ -89,30 +92,45 @@ export class Page {
   /** Later than this the node was lost once more, not for this fence. */
   #inTime = (fact: { timeMs: number | undefined }): boolean => timeOr(fact, 0) <= this.#endMs + LOST_LATE_MS;
 
-  /** When the cluster first saw it gone, in this window. */
+  /** When the cluster lost it for this fence. */
   get #lostMs(): number | undefined {
-    const lost = this.#facts
-      .filter(this.#inTime)
-      .find(
-        (fact) =>
-          ((fact.kind === "node-lost" || fact.kind === "node-left-group") && isSame(fact.node, this.target)) ||
-          (fact.kind === "membership" && this.targetId !== undefined && fact.left.includes(this.targetId)) ||
-          (fact.kind === "link-down" && this.#isTarget(fact)),
-      );
-    return lost?.timeMs;
+    return this.#loss.back ? undefined : this.#loss.lostMs;
   }
 
+  /** Seen of this node in the loss that the fence is about. */
+  #ofLoss = (fact: { timeMs: number | undefined }): boolean =>
+    timeOr(fact, 0) > this.#loss.sinceMs &&
+    timeOr(fact, 0) <= timeOr(this.#loss.back ?? { timeMs: undefined }, this.#endMs + LOST_LATE_MS);
+
   #lastSign(): void {
-    const untilMs = Math.min(this.#lostMs ?? Number.POSITIVE_INFINITY, this.#endMs);
+    const own = (fact: LogFact & { node: string }): boolean => isSame(fact.node, this.target);
     // Its own log may have been quiet for longer than the window reaches back.
     const silent = this.#all
       .filter(isKind("silent-from"))
-      .filter((fact) => isSame(fact.node, this.target) && timeOr(fact, Number.POSITIVE_INFINITY) <= untilMs)
-      .at(-1);
-    if (silent) this.#say("last-sign", silent, "last line of its own pacemaker.log");
-    const link = this.#of("link-down").find((fact) => this.#inTime(fact) && this.#isTarget(fact));
+      .findLast((fact) => own(fact) && timeOr(fact, Number.POSITIVE_INFINITY) <= this.#endMs);
+    const silentMs = silent?.timeMs;
+    // Cut off from the others a node writes on until its power goes.
+    const ranOn = silentMs !== undefined && this.#lostMs !== undefined && silentMs > this.#lostMs;
+    const startedAgain =
+      silentMs !== undefined &&
+      this.#all
+        .filter(isKind("pacemaker-started"))
+        .some((fact) => own(fact) && timeOr(fact, 0) > silentMs && timeOr(fact, 0) <= this.fence.startedMs);
+    if (silent && !startedAgain)
+      this.#say(
+        "last-sign",
+        silent,
+        `last line of its own pacemaker.log${ranOn ? ": it ran on after it was lost" : ""}`,
+      );
+    const links = this.#of("link-down", "link-up").filter((fact) => this.#ofLoss(fact) && this.#isTarget(fact));
+    const up = links.findLastIndex(
+      (fact) => fact.kind === "link-up" && timeOr(fact, 0) <= (this.#lostMs ?? this.fence.startedMs),
+    );
+    const link = links.slice(up + 1).find(isKind("link-down"));
     if (link) this.#say("last-sign", link, `its link went down, as ${link.host ?? "another node"} saw it`);
-    if (!silent && !link) {
+    if (startedAgain)
+      this.#gap("last-sign", "what it wrote last is not known: its own pacemaker.log runs on past this fence");
+    else if (!silent && !link) {
       const why = this.#has("corosync")
         ? "no log of the node itself, and no link reported down"
         : "no log of the node itself and no corosync.log";
@@ -124,10 +142,10 @@ export class Page {
 
   #noticed(): void {
     const before = this.findings.length;
-    const members = this.#of("membership")
-      .filter(this.#inTime)
-      .filter(({ left }) => this.targetId !== undefined && left.includes(this.targetId));
-    const leftMs = members[0]?.timeMs ?? this.#lostMs;
+    const members = this.#of("membership").filter(
+      (fact) => this.#ofLoss(fact) && this.targetId !== undefined && fact.left.includes(this.targetId),
+    );
+    const leftMs = members[0]?.timeMs ?? this.#loss.lostMs;
     if (leftMs !== undefined) {
       // Token loss names no node: it belongs to the membership that it ends in.
       const near = (fact: LogFact): boolean => timeOr(fact, 0) <= leftMs + 1_000 && timeOr(fact, 0) >= leftMs - 120_000;
@@ -155,11 +173,14 @@ export class Page {
       );
       if (unheard) this.#say("noticed", unheard, "it did not say goodbye: it failed, it was not stopped");
     }
-    const lost = this.#of("node-lost").find((fact) => this.#inTime(fact) && isSame(fact.node, this.target));
+    const lost = this.#of("node-lost").find((fact) => this.#ofLoss(fact) && isSame(fact.node, this.target));
     if (lost) this.#say("noticed", lost, `Pacemaker on ${lost.host ?? "?"} lost it`);
-    const gone = this.#of("dlm-node-gone").find((fact) => this.#inTime(fact) && this.#isTarget(fact));
+    const gone = this.#of("dlm-node-gone").find((fact) => this.#ofLoss(fact) && this.#isTarget(fact));
     if (gone) this.#say("noticed", gone, `DLM lost it: ${gone.reason}`);
-    const quorum = this.#of("quorum").find((fact) => lost !== undefined && timeOr(fact, 0) >= timeOr(lost, 0) - 1_000);
+    const quorum = this.#of("quorum").find(
+      (fact) =>
+        lost !== undefined && timeOr(fact, 0) >= timeOr(lost, 0) - 1_000 && !isSame(fact.host ?? "", this.target),
+    );
     if (quorum && (lost || formed)) {
       this.#say(
         "noticed",
@@ -167,6 +188,9 @@ export class Page {
         `quorum ${quorum.state}${quorum.members === undefined ? "" : `, ${quorum.members} nodes left`} (${quorum.host ?? "?"})`,
       );
     }
+    const { back } = this.#loss;
+    if (back)
+      this.#say("noticed", back, `${back.host ?? "another node"} had it back as member before the fence was asked for`);
     if (!this.#has("corosync")) this.#gap("noticed", "token loss not known: no corosync.log");
     if (!this.#has("pacemaker") && this.findings.length === before)
       this.#gap("noticed", "membership change not known: no pacemaker.log");
