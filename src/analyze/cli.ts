@@ -7,7 +7,7 @@ import { OpsError } from "../core/errors.ts";
 import type { ProgramContext } from "../core/program.ts";
 import { createParser } from "../core/words.ts";
 import type { AnalyzeArgs, AnalyzeCommand } from "./command.ts";
-import { type FilterWords, parseFilters } from "./filter.ts";
+import { type FilterName, type FilterWords, parseFilters } from "./filter.ts";
 
 type Listed = { name: string; describe: string; load: () => Promise<AnalyzeCommand> };
 
@@ -92,9 +92,10 @@ const FILTER_OPTIONS = {
   since: { describe: "90m, 2h, yesterday, 2025-01-10, 2025-01-10T14:00, epoch", type: "string" },
   until: { describe: "the same; a day or second named is included", type: "string" },
   grep: { describe: "regular expression that the line must match", type: "string" },
-  limit: { describe: "at most so many events", type: "number" },
+  limit: { describe: "at most so many events", type: "string" },
   reverse: { describe: "newest first", type: "boolean" },
-} as const satisfies Record<string, Options>;
+} as const satisfies Record<FilterName, Options>;
+const FILTER_NAMES = Object.keys(FILTER_OPTIONS) as FilterName[];
 
 const COMMON_OPTIONS = {
   json: { describe: "print JSON for programs", type: "boolean", default: false },
@@ -159,7 +160,7 @@ async function helpForAll(context: ProgramContext, called: string): Promise<stri
 }
 
 function parserFor(command: AnalyzeCommand, name: string, called: string, context: ProgramContext): Argv {
-  const filterNames = Object.keys(FILTER_OPTIONS);
+  const filterNames = command.filters ?? FILTER_NAMES;
   const [, ...positionals] = command.command.split(" ");
   const words = positionals
     .join(" ")
@@ -177,38 +178,46 @@ function parserFor(command: AnalyzeCommand, name: string, called: string, contex
         : result;
     })
     .options({ ...(command.options ?? {}) })
-    .options(FILTER_OPTIONS)
+    .options(Object.fromEntries(filterNames.map((filter) => [filter, FILTER_OPTIONS[filter]])))
     .options(COMMON_OPTIONS)
-    .group(filterNames, "Which events:")
+    .group([...filterNames], "Which events:")
     .strict();
   for (const [line, what] of command.examples) parser = parser.example(`${called} ${line}`, what);
   return parser.epilog(`${INPUT}\n${EXIT_CODES_HELP}`);
 }
 
 /** One value, several of the option, or several in one with commas between (not those of a glob's braces). */
-function listOf(value: unknown): string[] {
+function listOf(argv: Readonly<Record<string, unknown>>, name: FilterName): string[] {
+  const value = argv[name];
   const values = value === undefined ? [] : Array.isArray(value) ? value : [value];
-  return values.flatMap((one) => String(one).match(/(?:\{[^}]*\}|[^,{]|\{)+/g) ?? []);
+  return values.flatMap((one) => String(one).match(/(?:\{[^}]*\}|[^,{]|\{)+/g) ?? withoutValue(name));
+}
+
+/** `--node "$UNSET"` asks for something: to show everything would answer another question. */
+function withoutValue(name: FilterName): never {
+  throw new OpsError("usage", `--${name}: no value given`, { hint: `leave out --${name} to have all` });
 }
 
 /** Where an option was given twice the last one counts. */
-function lastOf(value: unknown): string | undefined {
+function lastOf(argv: Readonly<Record<string, unknown>>, name: FilterName): string | undefined {
+  const value = argv[name];
   const last: unknown = Array.isArray(value) ? value.at(-1) : value;
-  return last === undefined ? undefined : String(last);
+  if (last === undefined) return undefined;
+  return String(last).trim() === "" ? withoutValue(name) : String(last);
 }
 
 async function argsFrom(argv: Readonly<Record<string, unknown>>, context: ProgramContext): Promise<AnalyzeArgs> {
-  const limit = lastOf(argv.limit);
+  const limit = lastOf(argv, "limit");
   const words: FilterWords = {
-    node: listOf(argv.node),
-    action: listOf(argv.action),
-    status: listOf(argv.status),
-    fs: listOf(argv.fs),
-    recorder: listOf(argv.recorder),
-    source: listOf(argv.source),
-    since: lastOf(argv.since),
-    until: lastOf(argv.until),
-    grep: lastOf(argv.grep),
+    node: listOf(argv, "node"),
+    action: listOf(argv, "action"),
+    status: listOf(argv, "status"),
+    fs: listOf(argv, "fs"),
+    recorder: listOf(argv, "recorder"),
+    source: listOf(argv, "source"),
+    since: lastOf(argv, "since"),
+    until: lastOf(argv, "until"),
+    grep: lastOf(argv, "grep"),
     limit: limit === undefined ? undefined : Number(limit),
     reverse: argv.reverse === true,
   };

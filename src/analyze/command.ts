@@ -4,7 +4,7 @@
 import type { Options, PositionalOptions } from "yargs";
 import type { ProgramContext } from "../core/program.ts";
 import { reportBadLines } from "./bad-lines.ts";
-import type { Filters } from "./filter.ts";
+import type { FilterName, Filters } from "./filter.ts";
 import { type Logs, openLogs } from "./read.ts";
 
 export type AnalyzeArgs = {
@@ -13,7 +13,7 @@ export type AnalyzeArgs = {
   json: boolean;
   /** Bad lines are an error. */
   strict: boolean;
-  /** From the filter options that every subcommand has. */
+  /** From the filter options. */
   filters: Filters;
   /** The subcommand's own options and positionals, under their names in kebab-case. */
   own: Readonly<Record<string, unknown>>;
@@ -23,6 +23,8 @@ export type AnalyzeCommand = {
   /** Positionals in yargs' form, `[files..]` last where it has them: `why <node> [files..]`. */
   command: string;
   describe: string;
+  /** The filters that it has, where it does not have all. */
+  filters?: readonly FilterName[];
   /** Its own options; the filters, --json, --strict and --help are there already. */
   options?: Readonly<Record<string, Options>>;
   positionals?: Readonly<Record<string, PositionalOptions>>;

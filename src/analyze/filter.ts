@@ -27,6 +27,8 @@ export type FilterWords = {
   reverse?: boolean | undefined;
 };
 
+export type FilterName = keyof FilterWords;
+
 export type Filters = {
   /** Lower case. */
   nodes: readonly string[];

@@ -310,6 +310,24 @@ describe("the command", () => {
     ]);
   });
 
+  it.each([
+    [["--action", "reboot", "--status", "succeeded"], 2],
+    [["--action", "on"], 0],
+    [["--status", "failed"], 0],
+    [["--recorder", "x"], 0],
+    [["--source", "stonith"], 0],
+    [["--fs", "zzz"], 0],
+    [["--grep", "compute"], 0],
+    [["--since", "2026-11-20T10:50Z"], 1],
+  ])("shows what only Pacemaker knows with %j as far as Pacemaker can say it", async (filters, count) => {
+    const logs = directoryWith({
+      "fence-events-detailed.jsonl": [record({ time: "2026-11-20T12:00:00Z", target: "other", recorder: "r" })],
+    });
+    const history = `${CAPTURED}/b2-second-failure-recorder-first/after.stonith_admin-history.xml`;
+    const { json } = await analyze(["incidents", logs, "--history", history, "--json", ...filters]);
+    expect(json().filter((incident) => (incident as { recorded: boolean }).recorded === false)).toHaveLength(count);
+  });
+
   it("joins 30,000 lines without holding them", async () => {
     const many = Array.from({ length: 15_000 }, (_, index) => [
       record({ time: at(index * 100), target: `node-${index % 7}` }),

@@ -75,6 +75,31 @@ it.each([
 });
 
 it.each([
+  ["--node", ""],
+  ["--node", ","],
+  ["--node", "--json"],
+  ["--fs", "--node=a"],
+  ["--limit", ""],
+  ["--grep", ""],
+])("takes %s %j for a filter without a value, not for no filter", async (option, value) => {
+  const called = await analyze(["events", option, value, fileWith(line())]);
+  expect(called).toMatchObject({ exitCode: 64, stdout: "", stderr: `${option}: no value given\n` });
+});
+
+it.each([
+  ["reconcile", "--action", "on"],
+  ["reconcile", "--limit", "0"],
+  ["tail", "--limit", "3"],
+  ["tail", "--reverse"],
+  ["verify", "--node", "a"],
+  ["why", "--node", "a"],
+])("refuses for %s the filter %s that it does not have, and does not offer it", async (command, option, ...value) => {
+  const words = [command, option, ...value, ...(command === "why" ? ["compute-node-2"] : []), fileWith(line())];
+  expect(await analyze(words)).toMatchObject({ exitCode: 64, stdout: "" });
+  expect((await analyze([command, "--help"])).stdout).not.toContain(option);
+});
+
+it.each([
   ["90m", "2025-01-10T13:30:00.000Z", "2025-01-10T13:30:00.000Z"],
   ["2h", "2025-01-10T13:00:00.000Z", "2025-01-10T13:00:00.000Z"],
   ["3d", "2025-01-07T15:00:00.000Z", "2025-01-07T15:00:00.000Z"],

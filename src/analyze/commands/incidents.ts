@@ -5,7 +5,7 @@
 import { OpsError } from "../../core/errors.ts";
 import type { ProgramContext } from "../../core/program.ts";
 import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
-import { matchesName, NO_FILTERS } from "../filter.ts";
+import { type Filters, matchesName, NO_FILTERS } from "../filter.ts";
 import { incidentRecord } from "../incident-record.ts";
 import { type Incident, LONGEST_FENCE_MS } from "../incidents.ts";
 import { readHistory } from "../logs/sources.ts";
@@ -115,13 +115,25 @@ async function historyFor(
   }
   const { fences } = reconcile(history, lines);
   const byLine = new Map(fences.flatMap((fence) => fence.events.map((event) => [lineKey(event), fence] as const)));
-  const { nodes, sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = logs.filters;
   const unrecorded = fences
     .filter(({ events, outcomes, completedMs }) => events.length + outcomes.length === 0 && completedMs !== undefined)
-    .filter(({ target }) => matchesName(nodes, target))
     .map(fromHistory)
-    .filter(({ startedMs }) => startedMs >= sinceMs && startedMs <= untilMs);
+    .filter((incident) => isAskedFor(logs.filters, incident));
   return { unrecorded, byLine };
+}
+
+/** Which filesystems, who recorded it and in what words only a line could say. */
+function isAskedFor(filters: Filters, { target, action, result, startedMs }: Incident): boolean {
+  const { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = filters;
+  return (
+    matchesName(filters.nodes, target) &&
+    matchesName(filters.actions, action) &&
+    matchesName(filters.statuses, result) &&
+    startedMs >= sinceMs &&
+    startedMs <= untilMs &&
+    filters.filesystems.length + filters.recorders.length + filters.sources.length === 0 &&
+    filters.grep === undefined
+  );
 }
 
 /** The history knows when a fence ended, not when it began. */

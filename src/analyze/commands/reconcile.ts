@@ -26,6 +26,7 @@ export const reconcile: AnalyzeCommand = {
     "A line belongs to the first fence of its node that ended at or after it and covers its action (a reboot: off, on, reboot), at most --longest later; else to the last that ended at most --tolerance before it. Entries that differ only in who asked (another program or node) and ended within 1 s are one fence: a merged request. Where the history has whole seconds, fences of one node that ended in the same second cannot be told apart.",
     "A fence is recorded when a line for its off or reboot is there. A failed fence may never have reached the recorder: a device before it in its level ended it.",
   ].join("\n\n"),
+  filters: ["node", "since", "until"],
   options: {
     history: {
       describe: "`live`, or a FILE of stonith_admin --history '*' --verbose --output-as=xml",

@@ -24,6 +24,7 @@ export const tail: AnalyzeCommand = {
   command: "tail [files..]",
   describe:
     "Shows the last events and outcomes, then each new one as it is recorded, until it is stopped. Rotation, truncation and a log or directory that is not there yet are no reason to end. FILE: one log directory, or log files.",
+  filters: ["node", "action", "status", "fs", "recorder", "source", "since", "until", "grep"],
   options: {
     lines: { alias: "n", describe: "begin with the last so many (0: none)", type: "string", default: "10" },
   },

@@ -25,7 +25,8 @@ const SHOWN_OF_A_KIND = 20;
 export const verify: AnalyzeCommand = {
   command: "verify [files..]",
   describe:
-    "Checks that the record is whole: every line against the format, recorded_ms never falling, each event_id once, no rotated file missing, nothing left unfinished in .intents or waiting in the spool, no outcome without its event. The filters do not apply. Exit 1 when something is wrong.",
+    "Checks that the record is whole: every line against the format, recorded_ms never falling, each event_id once, no rotated file missing, nothing left unfinished in .intents or waiting in the spool, no outcome without its event. Exit 1 when something is wrong.",
+  filters: [],
   examples: [
     ["verify", "the recorder's log on this node"],
     ["verify /srv/collected/rabbit-node-1", "a copy"],

@@ -28,6 +28,7 @@ export const why: AnalyzeCommand = {
     "Logs leave out year and zone. Where a file holds an epoch time both follow from it, for the other files too; else the file's year and this machine's zone are assumed, and the page says so. Files of one node whose names begin alike (NODE.dmesg.txt, NODE.dlm_controld.log) are taken to share a boot's clock.",
   ].join("\n\n"),
   positionals: { target: { describe: "the node that was fenced" } },
+  filters: ["action", "status", "fs", "recorder", "source", "since", "until", "grep"],
   options: {
     at: { describe: "the fence nearest to this time", type: "string" },
     incident: { describe: "the fence with this id (incidents --json), or 8 characters of it", type: "string" },
