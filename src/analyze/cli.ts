@@ -107,7 +107,8 @@ const INPUT =
   "      ($LOG_DIR, /var/log/gfs2-fencing) with what waits in its spool.";
 const EXIT_CODES_HELP =
   "Exit: 0 done · 1 verify, reconcile: something is wrong · 64 wrong words · 65 no such log, or bad lines with --strict · " +
-  "69 a tool is missing · 74 a file cannot be read";
+  "69 a tool is missing, or the fencer cannot be asked · 74 a file cannot be read · 76 --history: no fencing history · " +
+  "107 report, export: a name that is no regular file · 124 no answer in time";
 
 /** `called` is how the user writes our name: `fencepost analyze` or `fencepost-analyze`. */
 export async function runAnalyze(context: ProgramContext, words: readonly string[], called: string): Promise<number> {

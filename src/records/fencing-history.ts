@@ -48,7 +48,7 @@ export function parseHistory(xml: string, file: string, modifiedMs: number): His
   const status = childNamed(root, "status");
   if (status?.attributes.code !== undefined && status.attributes.code !== "0") {
     throw new OpsError(
-      "failed",
+      "bad-output",
       `${file}: stonith_admin: ${status.attributes.message ?? `code ${status.attributes.code}`}`,
     );
   }

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { runAnalyze } from "../../src/analyze/cli.ts";
 import { decodeRecord, isEvent } from "../../src/analyze/decode.ts";
 import type { AnalyzedEvent } from "../../src/analyze/event.ts";
 import { differences, reconcile } from "../../src/analyze/reconcile.ts";
 import type { HistoryEntry } from "../../src/records/fencing-history.ts";
-import { analyze, CAPTURED, directoryWith, outcome, record } from "./run-analyze.ts";
+import { analyze, CAPTURED, contextFor, directoryWith, outcome, record } from "./run-analyze.ts";
 
 const at = (seconds: number): number => Date.parse("2026-11-20T10:00:00Z") + seconds * 1000;
 const events = (...records: object[]): AnalyzedEvent[] =>
@@ -180,6 +181,42 @@ describe("the command", () => {
     ]);
   });
 
+  it("looks --longest back for the line of a fence, also with --since", async () => {
+    const logs = directoryWith({ "fence-events-detailed.jsonl": [record({ time: "2026-11-20T09:10:00Z" })] });
+    const words = [
+      "reconcile",
+      logs,
+      "--history",
+      HISTORY,
+      "--longest",
+      "2h",
+      "--json",
+      "--until",
+      "2026-11-20T10:45Z",
+    ];
+    for (const since of [[], ["--since", "2026-11-20T10:30Z"]]) {
+      const { json } = await analyze([...words, ...since]);
+      expect(json()).toMatchObject([{ differences: 0, fences: [{ recorded_as: "recorded" }] }]);
+    }
+  });
+
+  it("shows the command that writes a history as a shell takes it", async () => {
+    await expect(
+      runAnalyze(contextFor({}, { stdout: "", stderr: "" }), ["reconcile", "--history", "/nonexistent/x"], "x"),
+    ).rejects.toMatchObject({
+      kind: "bad-input",
+      hint: expect.stringContaining("stonith_admin --history '*' --verbose"),
+    });
+  });
+
+  it("names a history that cannot be read", async () => {
+    const { exitCode, stderr } = await analyze(["reconcile", "--history", CAPTURED]);
+    expect({ exitCode, stderr }).toMatchObject({
+      exitCode: 74,
+      stderr: expect.stringContaining("cannot be read: EISDIR"),
+    });
+  });
+
   it("asks the cluster by itself, with a time limit", async () => {
     const logs = directoryWith({ "fence-events-detailed.jsonl": both });
     const command = "stonith_admin --history * --verbose --output-as=xml";
@@ -191,7 +228,9 @@ describe("the command", () => {
     for (const [answer, code] of [
       [{ outcome: "timed-out" }, 124],
       [{ outcome: "not-started", spawnError: "ENOENT" }, 69],
-      [{ exitCode: 102, stderr: "Not connected" }, 1],
+      // Not 1: that is a difference found.
+      [{ exitCode: 102, stderr: "Not connected" }, 69],
+      ['<pacemaker-result><status code="102" message="Not connected"/></pacemaker-result>', 76],
       ["<pacemaker-result>", 76],
     ] as const) {
       expect((await analyze(["reconcile", logs], { commands: { [command]: answer } })).exitCode).toBe(code);

@@ -7,7 +7,6 @@ import { type AnalyzeCommand, withLogs } from "../command.ts";
 import type { AnalyzedEvent } from "../event.ts";
 import { matchesName, NO_FILTERS } from "../filter.ts";
 import { isoOf } from "../incident-record.ts";
-import { LONGEST_FENCE_MS } from "../incidents.ts";
 import { LIVE, readHistory } from "../logs/sources.ts";
 import { inTime } from "../read-incidents.ts";
 import { differences, reconcile as match, type ReconciledFence, type Reconciliation } from "../reconcile.ts";
@@ -60,7 +59,7 @@ export const reconcile: AnalyzeCommand = {
       for await (const batch of inTime(logs, {
         ...NO_FILTERS,
         nodes,
-        sinceMs: sinceMs === undefined ? undefined : sinceMs - LONGEST_FENCE_MS,
+        sinceMs: sinceMs === undefined ? undefined : sinceMs - longestMs,
       })) {
         for (const event of batch) {
           if (reachMs === undefined ? !isPending : event.timeMs < reachMs) older += 1;

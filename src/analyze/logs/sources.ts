@@ -71,7 +71,7 @@ export async function readClusterLogs(context: ProgramContext, target: string, w
   result.logs = alone.map((log, index) => (log.clock === "assumed" && tie ? (ends[index]?.(tie) ?? log) : log));
   await readHistoryInto(context, wanted.history, result);
   if (wanted.corosyncConf !== undefined) {
-    const conf = context.host.readText(wanted.corosyncConf);
+    const conf = textOf(context, wanted.corosyncConf);
     if (conf === undefined) throw new OpsError("bad-input", `${wanted.corosyncConf}: no such file`);
     result.nodeNames = parseNodeNames(conf);
   }
@@ -135,10 +135,22 @@ async function feed<Reader extends Pick<LogReader, "line">>(path: string, reader
       }
     }
   } catch (error) {
-    if (error instanceof OpsError || errorCode(error) === undefined) throw error;
-    throw new OpsError("io", `${path}: cannot be read: ${reasonOf(error)}`, { cause: error, hint: `ls -l ${path}` });
+    throw notReadable(path, error);
   }
   return reader;
+}
+
+function notReadable(path: string, error: unknown): unknown {
+  if (error instanceof OpsError || errorCode(error) === undefined) return error;
+  return new OpsError("io", `${path}: cannot be read: ${reasonOf(error)}`, { cause: error, hint: `ls -l ${path}` });
+}
+
+function textOf(context: ProgramContext, path: string): string | undefined {
+  try {
+    return context.host.readText(path);
+  } catch (error) {
+    throw notReadable(path, error);
+  }
 }
 
 function feedText<Reader extends Pick<LogReader, "line">>(text: string, reader: Reader): Reader {
@@ -223,23 +235,28 @@ async function readHistoryInto(context: ProgramContext, word: string | undefined
   }
 }
 
-/** Pacemaker's history, from a file or of this cluster. Errors: OpsError, as it is the very thing asked for. */
+const HISTORY_HINT =
+  "--history FILE, written by stonith_admin --history '*' --verbose --output-as=xml on a cluster node";
+
+/**
+ * Pacemaker's history, from a file or of this cluster. Errors: OpsError, as it is the very thing asked for; never of a kind
+ * that exits 1: a comparison that was not made is no difference found.
+ */
 export async function readHistory(context: ProgramContext, word: string): Promise<HistoryEntry[]> {
   if (word !== LIVE) {
-    const text = context.host.readText(word);
-    if (text === undefined)
-      throw new OpsError("bad-input", `${word}: no such file`, { hint: `${HISTORY_ARGV.join(" ")} >${word}` });
+    const text = textOf(context, word);
+    if (text === undefined) throw new OpsError("bad-input", `${word}: no such file`, { hint: HISTORY_HINT });
     return parseHistory(text, word, await changedMs(word));
   }
   const answer = await context.host.run(HISTORY_ARGV, { timeoutMs: TOOL_TIMEOUT_MS, maxBytes: MAX_TOOL_BYTES });
   if (answer.outcome === "not-started") {
     throw new OpsError("missing-tool", `stonith_admin: cannot be started: ${answer.spawnError ?? "unknown"}`, {
-      hint: "--history FILE, written by stonith_admin --history '*' --verbose --output-as=xml on a cluster node",
+      hint: HISTORY_HINT,
     });
   }
   const failure = failureOf(answer, TOOL_TIMEOUT_MS);
   if (failure !== undefined) {
-    throw new OpsError(answer.outcome === "timed-out" ? "timeout" : "failed", `fencing history: ${failure}`, {
+    throw new OpsError(answer.outcome === "timed-out" ? "timeout" : "missing-tool", `fencing history: ${failure}`, {
       hint: "crm_mon -1",
     });
   }
