@@ -7,7 +7,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Output } from "./cluster.ts";
 import { addressOf, brickOf, type GlusterLab, startGluster } from "./gluster.ts";
-import { recordsOf, runAndKill, runUntil } from "./operation-journal.ts";
+import { begin, recordsOf, runAndKill, runUntil } from "./operation-journal.ts";
 import { exits } from "./outcomes.ts";
 import { GLUSTER_NEEDS, liveDescribe } from "./requirements.ts";
 
