@@ -16,7 +16,7 @@ import {
   refuse,
   slotsToMove,
 } from "./safety.ts";
-import { type Cluster, isMaster, mastersOf, type Node, nodeAt, type View } from "./state.ts";
+import { type Cluster, isMaster, mastersOf, type Node, nodeAt, servingOf, type View } from "./state.ts";
 
 const OBJECT = "redis-cluster";
 const COMMAND_MS = 120_000;
@@ -145,11 +145,12 @@ export function planRemove(cluster: Cluster, addresses: readonly string[], conne
   const masters = mastersOf(cluster);
   const staying = masters.filter(({ id }) => !leaving.some((node) => node.id === id));
   const full = leaving.filter(({ slots }) => slots > 0);
+  const takers = servingOf(cluster).filter(({ id }) => !leaving.some((node) => node.id === id));
   const reasons = reasonsAgainstChange(cluster);
-  if (leaving.some(isMaster)) reasons.push(...reasonsAgainstFewer(staying.length));
+  if (full.length > 0) reasons.push(...reasonsAgainstFewer(takers.length));
   const usedBy = (nodes: readonly Node[]) => cluster.views.filter(({ self }) => nodes.some(({ id }) => id === self.id));
   const used = usedBy(full).reduce((sum, { memory }) => sum + memory.used, 0);
-  if (full.length > 0) reasons.push(...reasonsAgainstLoad(usedBy(staying), used / staying.length));
+  if (full.length > 0) reasons.push(...reasonsAgainstLoad(usedBy(takers), used / takers.length));
   refuse(`Redis cluster of ${entry}: cannot remove ${addresses.join(", ")}`, reasons, hintFor(entry));
 
   const ids = full.map(({ id }) => id);
@@ -166,7 +167,7 @@ export function planRemove(cluster: Cluster, addresses: readonly string[], conne
       destructive: false,
       waits: false,
       doneWhen: "no node says that it serves a slot, no slot is half-way, and all nodes agree on it",
-      requires: `${HEALTHY}; at least 3 masters stay`,
+      requires: `${HEALTHY}; at least 3 masters with slots stay`,
       undo: {
         impossible: "Redis may have made it a replica: go on to the end, then fencepost node add brings it back",
       },
@@ -193,7 +194,12 @@ export function planRemove(cluster: Cluster, addresses: readonly string[], conne
     operation: "redis.node-remove",
     title: `remove ${addresses.join(", ")} from the Redis cluster of ${entry}`,
     object: OBJECT,
-    warnings: warningsOf(cluster, leaving, staying),
+    warnings: [
+      ...(full.length > 0 ? staying.filter(({ slots }) => slots === 0) : []).map(
+        ({ address }) => `${address} serves no slot and gets none; fencepost node add gives it its part`,
+      ),
+      ...warningsOf(cluster, leaving, staying),
+    ],
     picture: [
       picture(
         "now",
@@ -201,7 +207,10 @@ export function planRemove(cluster: Cluster, addresses: readonly string[], conne
       ),
       picture(
         "then",
-        staying.map(({ address, slots }) => [address, full.length > 0 ? Math.round(fairShare(staying.length)) : slots]),
+        staying.map(({ address, slots }) => [
+          address,
+          full.length > 0 && slots > 0 ? Math.round(fairShare(takers.length)) : slots,
+        ]),
       ),
     ],
     steps,
@@ -252,7 +261,7 @@ function forgetSteps(
       waits: false,
       doneWhen: "no node of the cluster knows it, and none is a replica of it",
       requires:
-        "every node says that it serves no slot; it holds no key, or is a replica; no slot is half-way; cluster_state:ok; at least 3 masters stay",
+        "every node says that it serves no slot; it holds no key, or is a replica; no slot is half-way; cluster_state:ok; at least 3 masters with slots stay",
       undo: { impossible: "it has been emptied and forgotten: fencepost node add brings it back" },
       data,
       before,

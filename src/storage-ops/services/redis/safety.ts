@@ -14,7 +14,7 @@ import {
   type View,
 } from "./state.ts";
 
-/** A cluster of two masters has no majority once one is lost. */
+/** A cluster of two masters has no majority once one is lost; one without slots has no vote. */
 export const LEAST_MASTERS = 3;
 /** redis-cli's own threshold, below which it moves nothing: 2 %. */
 const THRESHOLD = 0.02;
@@ -111,9 +111,10 @@ export function reasonsAgainstForgetting(cluster: Cluster, id: string, address: 
   return reasons;
 }
 
-export const reasonsAgainstFewer = (masters: number): string[] =>
-  masters < LEAST_MASTERS
-    ? [`${masters} masters would be left: a Redis cluster needs ${LEAST_MASTERS} for a majority`]
+/** `serving`: masters that would still serve slots. */
+export const reasonsAgainstFewer = (serving: number): string[] =>
+  serving < LEAST_MASTERS
+    ? [`${serving} masters would be left with slots: a Redis cluster needs ${LEAST_MASTERS} for a majority`]
     : [];
 
 /** What each master should have, once the drained ones have nothing. */

@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import type { Plan, Step } from "../../../../src/core/plan.ts";
 import {
   addressFrom,
   clusterArgv,
@@ -9,6 +10,7 @@ import {
   secretsOf,
   withSecrets,
 } from "../../../../src/storage-ops/services/redis/connection.ts";
+import { REDIS_KINDS } from "../../../../src/storage-ops/services/redis/kinds.ts";
 import { holdersIn } from "../../../../src/storage-ops/services/redis/lock.ts";
 import { planAdd, planRemove } from "../../../../src/storage-ops/services/redis/plan.ts";
 import {
@@ -23,7 +25,7 @@ import {
   parseNodes,
   type View,
 } from "../../../../src/storage-ops/services/redis/state.ts";
-import { FakeHost } from "../../../fakes/fake-host.ts";
+import { FakeHost, fakeHost } from "../../../fakes/fake-host.ts";
 
 const CONNECTION = { cli: ["redis-cli"], passwordFile: "" };
 const idOf = (number: number): string => String(number).repeat(40).slice(0, 40);
@@ -60,6 +62,43 @@ const clusterOf = (nodes: readonly Node[] = FOUR, more: (node: Node) => Partial<
 const newcomer = (more: Partial<View> = {}, self: Partial<Node> = {}): View => {
   const node = { ...master(5, [], 0), ...self };
   return viewOf(node, [node], { keys: 0, ...more });
+};
+/** What the nodes of a cluster answer to redis-cli. */
+const answersOf = ({ views }: Cluster): Record<string, string> =>
+  Object.fromEntries(
+    views.flatMap(({ address, self, nodes, state, open, keys, memory, movers }) => {
+      const at = nodeArgv(CONNECTION, address).join(" ");
+      const lines = nodes.map(({ id, address: where, flags, masterId, ranges }) => {
+        const isOwn = id === self.id;
+        const half = open.map(({ slot, way, other }) => `[${slot}-${way === "to" ? ">" : "<"}-${other}]`);
+        const words = [id, `${where}@1`, [...(isOwn ? ["myself"] : []), ...flags].join(","), masterId || "-"];
+        return [...words, "0", "0", "1", "connected", ...ranges, ...(isOwn ? half : [])].join(" ");
+      });
+      const info = {
+        cluster_enabled: 1,
+        used_memory: memory.used,
+        maxmemory: memory.limit,
+        maxmemory_policy: memory.evicts ? "allkeys-lru" : "noeviction",
+        ...(keys > 0 ? { db0: `keys=${keys},expires=0` } : {}),
+      };
+      return [
+        [
+          `${at} INFO`,
+          Object.entries(info)
+            .map(([name, value]) => `${name}:${value}\r\n`)
+            .join(""),
+        ],
+        [`${at} CLUSTER NODES`, `${lines.join("\n")}\n`],
+        [`${at} CLUSTER INFO`, `cluster_state:${state}\r\n`],
+        [`${at} CLIENT LIST`, movers.map((mover) => `id=1 addr=${mover} cmd=migrate\n`).join("")],
+      ];
+    }),
+  );
+const hostOf = (cluster: Cluster) => fakeHost({ commands: answersOf(cluster) });
+const stepOf = ({ steps }: Plan, kind: string): Step => {
+  const step = steps.find((one) => one.kind === kind);
+  if (!step) throw new Error(`no step ${kind}`);
+  return step;
 };
 const named = (id: number) => ({ expected: (node: Node) => node.id === idOf(id) });
 
@@ -260,5 +299,43 @@ describe("planning", () => {
     const full = clusterOf(FOUR, () => ({ memory: { used: 900, limit: 1000, evicts: false } }));
     expect(remove(full, "10.0.0.1:6379")).toThrow(/has no room/);
     expect(remove(clusterOf(), "10.0.0.10:6379")).toThrow(expect.objectContaining({ kind: "usage" }));
+  });
+});
+
+const THREE = [master(1, ["0-5460"], 5461), master(2, ["5461-10922"], 5462), master(3, ["10923-16383"], 5461)];
+
+describe("a master without slots", () => {
+  const remove = (cluster: Cluster, address: string) => planRemove(cluster, [address], CONNECTION);
+  const empty = master(5, [], 0);
+
+  it("has no vote: it is not counted towards the three that have to stay", () => {
+    expect(() => remove(clusterOf([...THREE, empty]), "10.0.0.3:6379")).toThrow(/2 masters would be left with slots/);
+    // Nor is it missed.
+    const two = [master(1, ["0-8191"], 8192), master(2, ["8192-16383"], 8192)];
+    expect(remove(clusterOf([...two, empty]), "10.0.0.5:6379").steps.map(({ kind }) => kind)).toEqual([
+      "redis-del-node",
+      "redis-reset",
+    ]);
+  });
+
+  it("gets nothing of what a node that goes had, and the others get more for it", () => {
+    const memory = (limit: number) => () => ({ memory: { used: 900, limit, evicts: false } });
+    const plan = remove(clusterOf([...FOUR, empty], memory(1200)), "10.0.0.4:6379");
+    expect(plan.picture[1]).toContain("10.0.0.3:6379 5461 slots, 10.0.0.5:6379 0 slots");
+    expect(plan.warnings).toEqual([expect.stringMatching(/10\.0\.0\.5:6379 serves no slot and gets none/)]);
+    expect(() => remove(clusterOf([...FOUR, empty], memory(1150)), "10.0.0.4:6379")).toThrow(/has no room/);
+  });
+
+  it("is not counted either right before slots move, and before the empty node is forgotten", async () => {
+    const plan = remove(clusterOf([...FOUR, empty]), "10.0.0.4:6379");
+    const three = hostOf(clusterOf([...THREE.slice(0, 2), master(4, ["10923-16383"], 5461), empty]));
+    await expect(REDIS_KINDS["redis-drain"].guard(stepOf(plan, "redis-drain"), three)).rejects.toThrow(
+      /2 masters would be left with slots/,
+    );
+    const drained = [master(1, ["0-8191"], 8192), master(2, ["8192-16383"], 8192), master(4, [], 0), empty];
+    const two = hostOf(clusterOf(drained, (node) => ({ keys: node.slots > 0 ? 10 : 0 })));
+    await expect(REDIS_KINDS["redis-del-node"].guard(stepOf(plan, "redis-del-node"), two)).rejects.toThrow(
+      /2 masters would be left with slots/,
+    );
   });
 });
