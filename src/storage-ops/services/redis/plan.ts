@@ -23,7 +23,7 @@ const COMMAND_MS = 120_000;
 /** Slots move as fast as their keys do; what ends it is its own end, or the operator. */
 const MOVE_MS = 24 * 3_600_000;
 const HEALTHY =
-  "every node answers, says cluster_state:ok and agrees on the configuration; nobody else moves slots; a slot that an interrupted move left half-way is first moved to its end (redis-cli --cluster fix)";
+  "every node answers, says cluster_state:ok and agrees on the configuration; nobody else moves slots; those that get slots have room for their data; a slot that an interrupted move left half-way is first moved to its end (redis-cli --cluster fix)";
 
 const picture = (label: string, rows: readonly (readonly [address: string, slots: number])[]): string =>
   `${label.padEnd(5)} ${rows.map(([address, slots]) => `${address} ${slots} slots`).join(", ")}`;
@@ -51,8 +51,8 @@ export function planAdd(cluster: Cluster, newcomers: readonly View[], connection
   }
   const there = mastersOf(cluster).filter(({ address }) => !addresses.includes(address));
   const count = there.length + newcomers.length;
-  const used = cluster.views.filter(({ self }) => isMaster(self)).reduce((sum, { memory }) => sum + memory.used, 0);
-  reasons.push(...reasonsAgainstLoad(newcomers, used / count));
+  const views = [...cluster.views.filter(({ address }) => !addresses.includes(address)), ...newcomers];
+  reasons.push(...reasonsAgainstLoad(views, [...there, ...newcomers.map(({ self }) => self)]));
   refuse(`Redis cluster of ${entry}: cannot add ${addresses.join(", ")}`, reasons, hintFor(entry));
 
   const shared = { ...connectionData(connection), members, ids: newcomers.map(({ self }) => self.id) };
@@ -147,10 +147,9 @@ export function planRemove(cluster: Cluster, addresses: readonly string[], conne
   const full = leaving.filter(({ slots }) => slots > 0);
   const takers = servingOf(cluster).filter(({ id }) => !leaving.some((node) => node.id === id));
   const reasons = reasonsAgainstChange(cluster);
-  if (full.length > 0) reasons.push(...reasonsAgainstFewer(takers.length));
-  const usedBy = (nodes: readonly Node[]) => cluster.views.filter(({ self }) => nodes.some(({ id }) => id === self.id));
-  const used = usedBy(full).reduce((sum, { memory }) => sum + memory.used, 0);
-  if (full.length > 0) reasons.push(...reasonsAgainstLoad(usedBy(takers), used / takers.length));
+  if (full.length > 0) {
+    reasons.push(...reasonsAgainstFewer(takers.length), ...reasonsAgainstLoad(cluster.views, takers));
+  }
   refuse(`Redis cluster of ${entry}: cannot remove ${addresses.join(", ")}`, reasons, hintFor(entry));
 
   const ids = full.map(({ id }) => id);

@@ -86,15 +86,26 @@ export function reasonsAgainstNewcomer(view: View): string[] {
   return reasons;
 }
 
-/** Why these have no room for `bytes` more each: a full node refuses keys, or throws others away. */
-export function reasonsAgainstLoad(views: readonly View[], bytes: number): string[] {
-  return views.flatMap(({ address, memory: { used, limit, evicts } }) =>
-    limit > 0 && used + bytes > limit
-      ? [
-          `${address} has no room: ${used + Math.round(bytes)} bytes of maxmemory ${limit}${evicts ? ", and it would evict keys" : ""}`,
-        ]
-      : [],
-  );
+/**
+ * Why those that get slots have no room for the data in them: a full node refuses keys, or throws others away.
+ * `sharing`: the masters that share all slots in the end; what they have too much, and all that others have, is moved.
+ */
+export function reasonsAgainstLoad(views: readonly View[], sharing: readonly Node[]): string[] {
+  const shares = ({ self }: View): boolean => sharing.some(({ id }) => id === self.id);
+  const lacks = (view: View): number => (shares(view) ? fairShare(sharing.length) : 0) - view.self.slots;
+  if (slotsToMove(sharing) === 0 && views.every((view) => shares(view) || view.self.slots === 0)) return [];
+  const takers = views.filter((view) => lacks(view) > 0);
+  const lacking = takers.reduce((sum, view) => sum + lacks(view), 0);
+  const bytes = views
+    .filter((view) => lacks(view) < 0)
+    .reduce((sum, view) => sum + (view.memory.used * -lacks(view)) / view.self.slots, 0);
+  return takers.flatMap((view) => {
+    const { used, limit, evicts } = view.memory;
+    const then = Math.round(used + (bytes * lacks(view)) / lacking);
+    return limit > 0 && then > limit
+      ? [`${view.address} has no room: ${then} bytes of maxmemory ${limit}${evicts ? ", and it would evict keys" : ""}`]
+      : [];
+  });
 }
 
 /** Why a node must not be forgotten. `cluster` is read by way of the nodes that stay. */

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { Plan, Step } from "../../../../src/core/plan.ts";
+import type { Plan, Step, StepKind } from "../../../../src/core/plan.ts";
 import {
   addressFrom,
   clusterArgv,
@@ -15,11 +15,13 @@ import { holdersIn } from "../../../../src/storage-ops/services/redis/lock.ts";
 import { planAdd, planRemove } from "../../../../src/storage-ops/services/redis/plan.ts";
 import {
   reasonsAgainstChange,
+  reasonsAgainstLoad,
   reasonsAgainstMending,
   slotsToMove,
 } from "../../../../src/storage-ops/services/redis/safety.ts";
 import {
   type Cluster,
+  mastersOf,
   type Node,
   parseMovers,
   parseNodes,
@@ -337,5 +339,54 @@ describe("a master without slots", () => {
     await expect(REDIS_KINDS["redis-del-node"].guard(stepOf(plan, "redis-del-node"), two)).rejects.toThrow(
       /2 masters would be left with slots/,
     );
+  });
+});
+
+describe("room for the slots' data", () => {
+  /** Slots by node, and the memory that their data takes; all have the same limit, and evict. */
+  const having = (slots: readonly number[], used: readonly number[], limit: number): Cluster => {
+    let from = 0;
+    const nodes = slots.map((count, at) => {
+      const ranges = count > 0 ? [`${from}-${from + count - 1}`] : [];
+      from += count;
+      return master(at + 1, ranges, count);
+    });
+    return clusterOf(nodes, (node) => ({ memory: { used: used[nodes.indexOf(node)] ?? 0, limit, evicts: true } }));
+  };
+  const EVEN = [4096, 4096, 4096, 4096];
+  const removal = planRemove(clusterOf(), ["10.0.0.4:6379"], CONNECTION);
+  const addition = planAdd(clusterOf(), [newcomer()], CONNECTION);
+
+  it("is counted by what each lacks of its part, and what the givers' surplus takes up", () => {
+    const small = having([6000, 6000, 384, 4000], [600, 600, 40, 400], 1000);
+    // The smallest gets most of it: 5077 of the 5538 slots that move, not a third of what the leaver has.
+    expect(() => planRemove(small, ["10.0.0.4:6379"], CONNECTION)).not.toThrow();
+    const tight = having([6000, 6000, 384, 4000], [600, 600, 40, 400], 500);
+    expect(() => planRemove(tight, ["10.0.0.4:6379"], CONNECTION)).toThrow(/10\.0\.0\.3:6379 has no room: 548 bytes/);
+  });
+
+  it.each<[string, keyof typeof REDIS_KINDS, "guard" | "guardUndo", Plan, number[], number]>([
+    ["a node is emptied", "redis-drain", "guard", removal, EVEN, 600],
+    ["what is left of it is moved", "redis-drain", "guard", removal, [5000, 5000, 5000, 1384], 650],
+    ["a new node gets its first slot", "redis-first-slot", "guard", addition, [...EVEN, 0], 500],
+    ["all get their part", "redis-balance", "guard", addition, [4095, 4096, 4096, 4096, 1], 500],
+    ["a new node's slots go back", "redis-first-slot", "guardUndo", addition, [3277, 3277, 3277, 3277, 3276], 500],
+  ])("is read again right before %s", async (_, name, way, plan, slots, tooLittle) => {
+    const kind: StepKind = REDIS_KINDS[name];
+    const used = slots.map((count) => 100 + Math.round(count / 10));
+    const guard = (limit: number) => kind[way]?.(stepOf(plan, name), hostOf(having(slots, used, limit)));
+    await expect(guard(700)).resolves.toBeUndefined();
+    await expect(guard(tooLittle)).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringMatching(/has no room: \d+ bytes of maxmemory \d+, and it would evict keys/),
+    });
+  });
+
+  it("is enough for a move that goes on when only what is left to move fits", () => {
+    const nearly = having([3300, 3300, 3300, 3300, 3184], [500, 500, 500, 500, 490], 520);
+    expect(reasonsAgainstLoad(nearly.views, mastersOf(nearly))).toEqual([]);
+    // All within redis-cli's 2 %: it moves nothing, so that full nodes are none of its doing.
+    const full = having([4097, 4096, 4096, 4095], [501, 501, 501, 501], 500);
+    expect(reasonsAgainstLoad(full.views, mastersOf(full))).toEqual([]);
   });
 });
