@@ -170,9 +170,11 @@ export const REDIS_KINDS = {
     }),
     guard: guardSharing,
     guardUndo: (step, host) =>
-      guardMove(step, host, (cluster) =>
-        reasonsAgainstLoad(cluster.views, servingBesides(cluster, [text(step, "id")])),
-      ),
+      guardMove(step, host, (cluster) => [
+        // All that came with it are taken back.
+        ...reasonsAgainstFewer(servingBesides(cluster, list(step, "ids")).length),
+        ...reasonsAgainstLoad(cluster.views, servingBesides(cluster, [text(step, "id")])),
+      ]),
   },
   "redis-balance": {
     standing: moved((_step, cluster) => {
@@ -242,7 +244,8 @@ async function guardForget(step: Step, host: Host): Promise<void> {
   const [id, address] = [text(step, "id"), text(step, "address")];
   const cluster = await readFor(step, host);
   const reasons = reasonsAgainstForgetting(cluster, id, address);
-  // One that served nothing when this was planned had no vote that could be missed.
+  // One that served nothing when this was planned had no vote that could be missed; of an addition, the undo of its first
+  // slot has seen to it.
   if (step.kind === "redis-del-node" && list(step, "ids").includes(id))
     reasons.push(...reasonsAgainstFewer(servingBesides(cluster, [id]).length));
   refuse(`${address}: cannot be taken out of the cluster`, reasons, "redis-cli CLUSTER NODES");

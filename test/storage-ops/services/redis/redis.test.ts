@@ -342,6 +342,26 @@ describe("a master without slots", () => {
   });
 });
 
+describe("taking an addition back", () => {
+  const undo = (plan: Plan, cluster: Cluster) =>
+    REDIS_KINDS["redis-first-slot"].guardUndo(stepOf(plan, "redis-first-slot"), hostOf(cluster));
+
+  it("is refused when meanwhile so many masters have gone that it would leave fewer than three", async () => {
+    const plan = planAdd(clusterOf(), [newcomer()], CONNECTION);
+    const all = [...FOUR.slice(0, 3), master(4, ["12288-16382"], 4095), master(5, ["16383"], 1)];
+    await expect(undo(plan, clusterOf(all))).resolves.toBeUndefined();
+    const three = clusterOf([...THREE.slice(0, 2), master(5, ["10923-16383"], 5461)]);
+    await expect(undo(plan, three)).rejects.toThrow(/2 masters would be left with slots/);
+  });
+
+  it("counts none of those that were added together", async () => {
+    const six = { ...newcomer(), address: "10.0.0.6:6379", self: master(6, [], 0) };
+    const plan = planAdd(clusterOf(), [newcomer(), six], CONNECTION);
+    const four = [...THREE.slice(0, 2), master(5, ["10923-13653"], 2731), master(6, ["13654-16383"], 2730)];
+    await expect(undo(plan, clusterOf(four))).rejects.toThrow(/2 masters would be left with slots/);
+  });
+});
+
 describe("room for the slots' data", () => {
   /** Slots by node, and the memory that their data takes; all have the same limit, and evict. */
   const having = (slots: readonly number[], used: readonly number[], limit: number): Cluster => {
