@@ -154,6 +154,7 @@ liveDescribe("Redis nodes", NEEDS, () => {
     expect((await lab.fencepost("journal list")).stdout).toMatch(new RegExp(`${id} +interrupted`));
     // Nobody moves it now, and still nothing new is begun over it.
     expectRefused(await lab.fencepost(words("remove", REPLICA)), /slots? \d+.* half-way moved/);
+    expectRefused(await lab.fencepost(`journal undo ${id}`), /cannot be taken back: Redis may have made it a replica/);
     const resumed = expectDone(await lab.fencepost(`journal resume ${id}`));
     const acknowledged = await writer.stop();
     expect(resumed.stdout).toContain("✓ Slots resharded\n");

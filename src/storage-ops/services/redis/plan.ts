@@ -170,7 +170,12 @@ export function planRemove(cluster: Cluster, addresses: readonly string[], conne
       undo: {
         impossible: "Redis may have made it a replica: go on to the end, then fencepost node add brings it back",
       },
-      data: { ...shared, leaving: leaving.filter(isMaster).map(({ id }) => id) },
+      data: {
+        ...shared,
+        // In the order of `ids`.
+        slots: full.map(({ slots }) => String(slots)),
+        leaving: leaving.filter(isMaster).map(({ id }) => id),
+      },
       before: [
         ...full.map(({ id }) => `ℹ Node ID: ${id}`),
         `⚠ Node has ${ranges} hash slot ranges`,

@@ -342,6 +342,31 @@ describe("a master without slots", () => {
   });
 });
 
+describe("a node that is being emptied", () => {
+  const plan = planRemove(clusterOf(), ["10.0.0.4:6379"], CONNECTION);
+  const standing = (cluster: Cluster, step = stepOf(plan, "redis-drain")) =>
+    REDIS_KINDS["redis-drain"].standing(step, hostOf(cluster));
+  const open = { slot: 12288, way: "to" as const, teller: idOf(4), other: idOf(1) };
+
+  it("is half-way once it has not all of its slots any more, or one of them is on its way", async () => {
+    expect(await standing(clusterOf())).toMatchObject({ state: "todo", halfway: false });
+    const begun = clusterOf([
+      master(1, ["0-4095", "12288"], 4097),
+      ...FOUR.slice(1, 3),
+      master(4, ["12289-16383"], 4095),
+    ]);
+    expect(await standing(begun)).toMatchObject({ state: "todo", halfway: true });
+    const opened = clusterOf(FOUR, (node) => (node.id === idOf(4) ? { open: [open] } : {}));
+    expect(await standing(opened)).toMatchObject({ state: "todo", halfway: true });
+  });
+
+  it("may be half-way where an older journal does not say what it had", async () => {
+    const { slots: _, ...data } = stepOf(plan, "redis-drain").data;
+    const old = { ...stepOf(plan, "redis-drain"), data };
+    expect(await standing(clusterOf(), old)).toMatchObject({ state: "todo", halfway: true });
+  });
+});
+
 describe("taking an addition back", () => {
   const undo = (plan: Plan, cluster: Cluster) =>
     REDIS_KINDS["redis-first-slot"].guardUndo(stepOf(plan, "redis-first-slot"), hostOf(cluster));
