@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { ProgramContext } from "../../../../src/core/program.ts";
 import { sshArgv } from "../../../../src/core/ssh.ts";
-import type { NodeCall } from "../../../../src/storage-ops/node/service.ts";
+import { isInstructions, type NodeCall } from "../../../../src/storage-ops/node/service.ts";
 import {
   applyEdits,
   checkName,
@@ -22,7 +22,7 @@ import {
 import { SLURM } from "../../../../src/storage-ops/services/slurm/node.ts";
 import { planAdd, planRemove } from "../../../../src/storage-ops/services/slurm/plan.ts";
 import { onHost, parseNodes } from "../../../../src/storage-ops/services/slurm/state.ts";
-import { type FakeTables, fakeHost } from "../../../fakes/fake-host.ts";
+import { exits, type FakeAnswer, type FakeTables, fakeHost } from "../../../fakes/fake-host.ts";
 
 const TEXT = `# NodeName=old
 SlurmctldHost=c1(10.0.0.1) # first
@@ -185,4 +185,48 @@ describe("from words to a plan", () => {
     "removes it where lines name only others: %s",
     async (line) => expect(await remove(line)).toMatchObject({ operation: "slurm.node-remove" }),
   );
+
+  it("changes the copy of --also where the nodes have none", async () => {
+    const text = `${BASE}SlurmctldParameters=enable_configless\n`;
+    const there = { [onHost("login1", ["sha256sum", FILE]).join(" ")]: `${hashOf(text)}  ${FILE}\n` };
+    const plan = await SLURM.remove.plan(callFor(text, { also: ["login1"] }, there));
+    const ids = isInstructions(plan) ? [] : plan.steps.map(({ id }) => id);
+    expect(ids).toEqual(["drain-n1", "stop-n1", "conf-c1", "conf-login1", "slurmctld-c1"]);
+  });
+
+  it.each([{ partition: "debug" }, { name: "c2" }])("refuses words for a node with --controller: %j", async (args) => {
+    const call = callFor(BASE, { ...args, controller: true });
+    await expect(SLURM.add.plan(call)).rejects.toMatchObject({ kind: "usage" });
+    expect(call.context.host).toMatchObject({ calls: [] });
+  });
+
+  it("adds a controller only where slurmctld is installed, and tells the words that take it out", async () => {
+    const ssh = (...words: [string, ...string[]]) => sshArgv("10.0.0.1", words).join(" ");
+    const stat = ["stat", "-L", "-c", "%i %s %Y", "--", "/var/spool/clustername"] as const;
+    const add = (unit: FakeAnswer) =>
+      SLURM.add.plan(
+        callFor(
+          BASE,
+          { controller: true },
+          {
+            [ssh("hostname", "-s")]: "c2\n",
+            [onHost("10.0.0.1", ["sha256sum", FILE]).join(" ")]: `${hashOf(BASE)}  ${FILE}\n`,
+            [ssh("munge", "--no-input")]: "MUNGE:x\n",
+            unmunge: "STATUS:          Success (0)\n",
+            [stat.join(" ")]: "1 2 3\n",
+            [ssh(...stat)]: "1 2 3\n",
+            [ssh("systemctl", "show", "--property=LoadState", "slurmctld")]: unit,
+          },
+        ),
+      );
+    const plan = await add("LoadState=loaded\n");
+    expect(isInstructions(plan) ? [] : plan.steps.map(({ undo }) => undo)).toContainEqual({
+      impossible: "fencepost node remove --service slurm --controller takes it out",
+    });
+    await expect(add("LoadState=not-found\n")).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringContaining("10.0.0.1: its slurmctld.service is not-found"),
+    });
+    await expect(add(exits(1, "not booted with systemd"))).rejects.toMatchObject({ kind: "unsafe" });
+  });
 });
