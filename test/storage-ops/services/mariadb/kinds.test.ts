@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Step } from "../../../../src/core/plan.ts";
+import { FIND_FILES } from "../../../../src/storage-ops/services/mariadb/address.ts";
 import { MARIADB_KINDS } from "../../../../src/storage-ops/services/mariadb/kinds.ts";
+import { contentArgv, readSite } from "../../../../src/storage-ops/services/mariadb/site.ts";
 import { readCluster, readConfiguration, readUnit } from "../../../../src/storage-ops/services/mariadb/state.ts";
 import { exits, type FakeAnswer, fakeHost, NOT_INSTALLED } from "../../../fakes/fake-host.ts";
 import { fixtureText, there } from "./fixture.ts";
@@ -59,7 +61,7 @@ describe("a node that joins", () => {
           [there(OTHER, ...VALUES)]: three,
           [VALUES.join(" ")]: three,
           [there(NEW, "my_print_defaults", "--mysqld")]: fixtureText("defaults"),
-          [there(NEW, "du", "-sm", "--", "/var/lib/mysql")]: "20\t/var/lib/mysql\n",
+          [there(NEW, "du", "-smD", "--", "/var/lib/mysql")]: "20\t/var/lib/mysql\n",
           ...commands,
         },
       }),
@@ -258,5 +260,69 @@ describe("reading a cluster", () => {
     await expect(readUnit(host, { address: HERE, isLocal: true })).rejects.toMatchObject({
       message: expect.stringContaining("System has not been booted with systemd"),
     });
+  });
+});
+
+describe("the data directory of a node that is to become a member", () => {
+  const HAS_ALL = ["/usr/sbin/mariadbd", "/usr/lib/galera/libgalera_smm.so", "/etc/mysql/mariadb.conf.d"];
+  const content = async (listed: FakeAnswer, state = "inactive") => {
+    const commands = new Map<string, FakeAnswer>([
+      [there(NEW, "cat", "/etc/os-release"), "ID=debian\n"],
+      [there(NEW, "/usr/sbin/mariadbd", "--version"), "mariadbd  Ver 10.11.19-MariaDB\n"],
+      [there(NEW, "my_print_defaults", "--mysqld"), ""],
+      [there(NEW, "my_print_defaults", "sst"), ""],
+      [there(NEW, ...(FIND_FILES as [string])), exits(2)],
+      [there(NEW, ...SHOW), unit(state)],
+      [there(NEW, ...VALUES), valuesWith({ wsrep_on: "OFF" })],
+      [there(NEW, ...(contentArgv("/var/lib/mysql") as [string])), listed],
+      [
+        there(NEW, "cat", "/var/lib/mysql/grastate.dat"),
+        exits(1, "cat: /var/lib/mysql/grastate.dat: No such file or directory\n"),
+      ],
+    ]);
+    const host = fakeHost({ commands: Object.fromEntries(commands) });
+    const { run } = host;
+    // Which paths it looks for is not told here: all that it needs are there.
+    host.run = (argv, options) =>
+      argv.at(-1)?.startsWith("stat -L")
+        ? fakeHost({ commands: { stat: exits(1, "", HAS_ALL.join("\n")) } }).run(["stat"], options)
+        : run(argv, options);
+    const site = await readSite(host, { address: NEW, isLocal: false }, "none", []);
+    expect(site.problem).toBeUndefined();
+    return [site.content, site.found];
+  };
+
+  it.each([
+    ["what mariadb-install-db makes", "d mysql\nd sys\nd performance_schema\nf ibdata1\nd test\nf test/db.opt\n"],
+    ["nothing", ""],
+  ])("is fresh with %s", async (_, listed) => {
+    expect(await content(listed)).toEqual(["fresh", ""]);
+  });
+
+  it("is fresh where it is not there yet", async () => {
+    expect(await content(exits(1, "find: '/var/lib/mysql': No such file or directory\n"))).toEqual(["fresh", ""]);
+  });
+
+  it.each([
+    ["a database", "d mysql\nd shop\n", "shop"],
+    ["a link to a database's directory", "d mysql\nl shop\n", "shop"],
+    ["a link in place of a directory of its own", "d mysql\nl test\n", "test"],
+    ["a table in the database test", "d mysql\nd test\nf test/db.opt\nf test/orders.frm\n", "test/orders.frm"],
+  ])("is somebody's with %s", async (_, listed, found) => {
+    expect(await content(listed)).toEqual(["used", found]);
+    // A table that goes away while a server runs is an error of find's; what it has listed counts.
+    const vanished = exits(1, "find: '/var/lib/mysql/#sql': No such file or directory\n", listed);
+    expect(await content(vanished, "active")).toEqual(["used", found]);
+  });
+
+  it.each<[string, FakeAnswer]>([
+    ["is empty", ""],
+    ["is not there", exits(1, "find: '/var/lib/mysql': No such file or directory\n")],
+  ])("is unknown when a server runs and it %s", async (_, listed) => {
+    expect(await content(listed, "active")).toEqual(["unknown", "nothing, and its MariaDB runs"]);
+  });
+
+  it("is looked at where a link in its place leads", () => {
+    expect(contentArgv("/d").slice(0, 3)).toEqual(["find", "-H", "/d"]);
   });
 });

@@ -116,6 +116,7 @@ describe("a plan to add a node to a Galera cluster", () => {
   it.each<[string, Partial<Site>]>([
     ["could not be looked at", { problem: "ssh: exit 255" }],
     ["is not empty (shop)", { content: "used", found: "shop" }],
+    ["is not known (nothing, and its MariaDB runs)", { content: "unknown", found: "nothing, and its MariaDB runs" }],
     ["has MariaDB 11.4, the cluster 10.11", { version: "11.4" }],
     ["not known to be in no cluster", { unit: "active" }],
     ["neither apt-get nor dnf", { missing: ["mariadbd"], family: undefined as never }],
