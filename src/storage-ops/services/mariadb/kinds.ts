@@ -140,6 +140,17 @@ const contentOf = async (step: Step, host: Host): Promise<string> => {
 };
 const wantedContent = (step: Step): string => `${list(step, "lines").join("\n")}\n`;
 
+/** Errors: OpsError unsafe where it is neither as it was nor as it will be. */
+async function addressStanding(step: Step, host: Host): Promise<Standing> {
+  const settings = await readSettings(host, nodeOf(step));
+  const value = settings.get("wsrep_cluster_address") ?? "";
+  if (value === text(step, "after")) return { state: "done", detail: value };
+  if (value === text(step, "before")) return { state: "todo", detail: value };
+  throw new OpsError("unsafe", `${text(step, "host")}: somebody else changed wsrep_cluster_address to ${value}`, {
+    hint: `ssh ${text(step, "host")} grep -n wsrep_cluster_address ${text(step, "file")}`,
+  });
+}
+
 export const MARIADB_KINDS = {
   install: {
     standing: asked(async (step, host) => {
@@ -180,15 +191,9 @@ export const MARIADB_KINDS = {
     }),
   },
   address: {
-    standing: asked(async (step, host) => {
-      const settings = await readSettings(host, nodeOf(step));
-      const value = settings.get("wsrep_cluster_address") ?? "";
-      if (value === text(step, "after")) return { state: "done", detail: value };
-      if (value === text(step, "before")) return { state: "todo", detail: value };
-      throw new OpsError("unsafe", `${text(step, "host")}: somebody else changed wsrep_cluster_address to ${value}`, {
-        hint: `ssh ${text(step, "host")} grep -n wsrep_cluster_address ${text(step, "file")}`,
-      });
-    }),
+    standing: asked(addressStanding),
+    // It writes a whole list: what somebody else has made of it since would be lost.
+    guardUndo: async (step, host) => void (await addressStanding(step, host)),
   },
   start: {
     standing: asked(joining),

@@ -199,6 +199,18 @@ describe("a member's list of addresses", () => {
   it("is not written over what somebody else has made of it", async () => {
     await expect(standing("gcomm://10.77.0.77")).rejects.toMatchObject({ kind: "unsafe" });
   });
+
+  it("is not put back over what somebody else has made of it since", async () => {
+    const guard = (value: string) => {
+      const commands = { [there(OTHER, "my_print_defaults", "--mysqld")]: `--wsrep-cluster-address=${value}\n` };
+      return MARIADB_KINDS.address.guardUndo(writing, fakeHost({ commands }));
+    };
+    await guard(after);
+    await expect(guard(`${after},10.77.0.4`)).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringContaining(`changed wsrep_cluster_address to ${after},10.77.0.4`),
+    });
+  });
 });
 
 describe("reading a cluster", () => {
