@@ -11,11 +11,12 @@ import type { Standing, Step, StepKinds } from "../../../core/plan.ts";
 import { asked, list, text } from "../../step-data.ts";
 import { filesNamed, methodOf, reasonsAgainstAdd, reasonsAgainstRemoval, refuse, type State } from "./plan.ts";
 import { readSizeMiB, readState } from "./read-state.ts";
-import { addressesOf, reasonsAgainstLeave } from "./safety.ts";
+import { addressesOf, reasonsAgainstChange, reasonsAgainstLeave } from "./safety.ts";
 import { readSite } from "./site.ts";
 import {
   type Answer,
   argvOn,
+  type Cluster,
   dataDirectoryOf,
   type Node,
   READ_TIMEOUT_MS,
@@ -38,16 +39,14 @@ const siteOf = (step: Step, host: Host, state: State) =>
 async function guardSite(step: Step, host: Host, begun: boolean): Promise<State> {
   const state = await readState(host);
   refuse(`cluster: cannot add ${text(step, "host")}`, [
-    ...sameMembers(step, state),
+    ...sameMembers(state.cluster, list(step, "members")),
     ...reasonsAgainstAdd(state, await siteOf(step, host, state), begun),
   ]);
   return state;
 }
 
-const sameMembers = (step: Step, { cluster }: State): string[] =>
-  addressesOf(cluster).join(" ") === list(step, "members").join(" ")
-    ? []
-    : ["its members are not those this was planned for"];
+const sameMembers = (cluster: Cluster, planned: readonly string[]): string[] =>
+  addressesOf(cluster).join(" ") === planned.join(" ") ? [] : ["its members are not those this was planned for"];
 
 /** What keeps these nodes from being the whole of one healthy cluster of that size. */
 function unsettled(answers: readonly Answer[], size: number): string[] {
@@ -99,17 +98,20 @@ async function joining(step: Step, host: Host): Promise<Standing> {
 
 /**
  * mariadbd loses a SIGTERM that reaches it while it receives a state transfer (measured, 10.11.19): it becomes a Synced
- * member that takes no connections and that only SIGKILL ends, which may cost the others their quorum. So it is waited for.
+ * member that takes no connections and that only SIGKILL ends, which may cost the others their quorum. So it is waited for,
+ * and its donor, which is Synced again a little later.
+ * Output: what it says as a Synced node; undefined when it does not run.
  */
-async function hasJoined(step: Step, host: Host): Promise<void> {
+async function joined(step: Step, host: Host): Promise<Answer | undefined> {
   const node = nodeOf(step);
   for (const untilMs = host.monotonicMs() + JOIN_TIMEOUT_MS; ; await host.sleep(1_000)) {
     const unit = await readUnit(host, node);
-    if (unit !== "active" && unit !== "activating" && unit !== "deactivating") return;
-    const { values, problem } = await readAnswer(host, node);
-    const state = problem ?? values.get("wsrep_local_state_comment") ?? "unknown";
-    if (unit === "active" && state === "Synced") return;
-    if (host.monotonicMs() >= untilMs) {
+    if (unit !== "active" && unit !== "activating" && unit !== "deactivating") return undefined;
+    const answer = await readAnswer(host, node);
+    const state = answer.problem ?? answer.values.get("wsrep_local_state_comment") ?? "unknown";
+    const isLate = host.monotonicMs() >= untilMs;
+    if (unit === "active" && state === "Synced" && (isLate || !(await isDonorAtWork(step, host)))) return answer;
+    if (isLate) {
       throw new OpsError(
         "unsafe",
         `${node.address}: it is still joining (${unit}: ${state}): it must not be stopped now`,
@@ -119,6 +121,16 @@ async function hasJoined(step: Step, host: Host): Promise<void> {
       );
     }
   }
+}
+
+/** One that was desynchronised by hand stays so. */
+async function isDonorAtWork(step: Step, host: Host): Promise<boolean> {
+  const answers = await Promise.all(list(step, "members").map((one) => readAnswer(host, nodeOf(step, one))));
+  return answers.some(
+    ({ values }) =>
+      values.get("wsrep_desync") === "OFF" &&
+      ["Donor/Desynced", "Joined"].includes(values.get("wsrep_local_state_comment") ?? ""),
+  );
 }
 
 const existing = async (step: Step, host: Host): Promise<string | undefined> => {
@@ -208,11 +220,22 @@ export const MARIADB_KINDS = {
       }
     },
     guardUndo: async (step, host) => {
-      await hasJoined(step, host);
-      // Stopped while it is a member, it must be one that the others can do without.
-      const { cluster } = await readState(host);
-      if (!addressesOf(cluster).includes(text(step, "host"))) return;
-      refuse("cluster: cannot take it back", reasonsAgainstLeave(cluster, text(step, "host"), true));
+      const answer = await joined(step, host);
+      // It does not run, or is in no part of this cluster: nobody here would miss it.
+      if (answer?.values.get("wsrep_cluster_state_uuid") !== text(step, "uuid")) return;
+      const { cluster, configurations } = await readState(host);
+      const [address, members] = [text(step, "host"), list(step, "members")];
+      const what = `cluster: cannot take back that ${address} was added`;
+      refuse(
+        what,
+        sameMembers(cluster, [...members, address].sort()),
+        `fencepost node remove --service mariadb --ip ${address} --apply`,
+      );
+      refuse(what, [
+        ...reasonsAgainstChange(cluster, configurations, address),
+        // Where one node was the whole cluster before, it may be so again.
+        ...reasonsAgainstLeave(cluster, address, members.length === 1),
+      ]);
     },
   },
   leave: {
@@ -236,7 +259,7 @@ export const MARIADB_KINDS = {
       const state = await readState(host);
       const removal = { address: text(step, "host"), isSingleAllowed: step.data.isSingleAllowed === true };
       refuse(`cluster: cannot remove ${removal.address}`, [
-        ...sameMembers(step, state),
+        ...sameMembers(state.cluster, list(step, "members")),
         ...reasonsAgainstRemoval(state, removal),
       ]);
     },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { OpsError } from "../../../../src/core/errors.ts";
 import type { Step } from "../../../../src/core/plan.ts";
 import { FIND_FILES } from "../../../../src/storage-ops/services/mariadb/address.ts";
 import { MARIADB_KINDS } from "../../../../src/storage-ops/services/mariadb/kinds.ts";
@@ -123,19 +124,93 @@ describe("taking back a start", () => {
     });
   });
 
-  it("waits for one that is joining, and then asks whether the others can do without it", async () => {
+  /** A cluster of HERE, OTHER and NEW, and NEW is to leave it again. */
+  const guard = async (changes: Readonly<Record<string, FakeAnswer | FakeAnswer[]>>, members = [HERE, OTHER]) => {
+    const listed = Object.fromEntries(
+      [OTHER, NEW].flatMap((one): [string, FakeAnswer][] => [
+        [there(one, ...VALUES), three],
+        [there(one, "my_print_defaults", "--mysqld"), fixtureText("defaults")],
+        [there(one, "my_print_defaults", "sst"), ""],
+        [there(one, ...(FIND_FILES as [string])), "/f.cnf\n"],
+      ]),
+    );
     const host = fakeHost({
       commands: {
-        [there(NEW, ...SHOW)]: [unit("activating"), unit("active")],
-        [there(NEW, ...VALUES)]: [DOWN, three],
-        [VALUES.join(" ")]: valuesWith({ wsrep_cluster_status: "non-Primary" }),
+        ...listed,
+        [there(NEW, ...SHOW)]: unit("active"),
+        [VALUES.join(" ")]: three,
+        [MEMBERS]: `${fixtureText("members")}node3\t${NEW}:0\n`,
+        "hostname -I": `${HERE} \n`,
+        "my_print_defaults --mysqld": fixtureText("defaults"),
+        "my_print_defaults sst": "",
+        [FIND_FILES.join(" ")]: "/f.cnf\n",
+        ...changes,
       },
     });
     host.sleep = (ms) => host.advance(ms);
-    await expect(MARIADB_KINDS.start.guardUndo(starting, host)).rejects.toMatchObject({
-      kind: "unsafe",
-      message: expect.stringContaining("has no quorum"),
+    const data = { ...starting.data, members };
+    const outcome = await MARIADB_KINDS.start.guardUndo({ ...starting, data }, host).catch((error: OpsError) => {
+      expect(error.kind).toBe("unsafe");
+      return error.message;
     });
+    return { outcome, waitedMs: host.monotonicMs() };
+  };
+  const donor = valuesWith({ wsrep_cluster_size: "3", wsrep_local_state_comment: "Donor/Desynced" });
+
+  it("waits for one that is joining, and until its donor is Synced again", async () => {
+    const joining = {
+      [there(NEW, ...SHOW)]: [unit("activating"), unit("active")],
+      [there(NEW, ...VALUES)]: [DOWN, three],
+    };
+    expect(await guard(joining)).toEqual({ outcome: undefined, waitedMs: 1_000 });
+    expect(await guard({ [there(OTHER, ...VALUES)]: [donor, donor, three] })).toEqual({
+      outcome: undefined,
+      waitedMs: 2_000,
+    });
+  });
+
+  it("does not wait for a member that was desynchronised by hand, and does not do without the node meanwhile", async () => {
+    const desynced = donor.replace(/^wsrep_desync\t.*$/m, "wsrep_desync\tON");
+    const { outcome, waitedMs } = await guard({ [there(OTHER, ...VALUES)]: desynced });
+    expect(outcome).toContain(`member ${OTHER} is Donor/Desynced`);
+    expect(waitedMs).toBe(0);
+  });
+
+  it.each<[string, Readonly<Record<string, FakeAnswer>>, string]>([
+    [
+      "there is no quorum",
+      { [VALUES.join(" ")]: valuesWith({ wsrep_cluster_status: "non-Primary" }) },
+      "has no quorum",
+    ],
+    ["a donor does not come to its end", { [there(OTHER, ...VALUES)]: donor }, `member ${OTHER} is Donor/Desynced`],
+    ["a member cannot be asked", { [there(OTHER, ...VALUES)]: DOWN }, `member ${OTHER} could not be asked`],
+    [
+      "it would leave one copy where there were two before",
+      { [MEMBERS]: `node1\t${HERE}:0\nnode3\t${NEW}:0\n` },
+      "its members are not those this was planned for",
+    ],
+    [
+      "another has been added since",
+      {
+        [MEMBERS]: `${fixtureText("members")}node3\t${NEW}:0\nnode4\t10.77.0.4:0\n`,
+        [there("10.77.0.4", ...VALUES)]: DOWN,
+      },
+      "not those this was planned for",
+    ],
+  ])("is refused while %s", async (_, changes, why) => {
+    expect((await guard(changes)).outcome).toContain(why);
+  });
+
+  it("may leave the one node that was the cluster before", async () => {
+    const two = fixtureText("values");
+    const alone = {
+      [MEMBERS]: `node1\t${HERE}:0\nnode3\t${NEW}:0\n`,
+      [VALUES.join(" ")]: two,
+      [there(NEW, ...VALUES)]: two,
+    };
+    const defaults = `--wsrep-cluster-address=gcomm://${HERE},${NEW}\n`;
+    const lists = { "my_print_defaults --mysqld": defaults, [there(NEW, "my_print_defaults", "--mysqld")]: defaults };
+    expect((await guard({ ...alone, ...lists }, [HERE])).outcome).toBeUndefined();
   });
 });
 
