@@ -21,6 +21,7 @@ import {
   type Node,
   READ_TIMEOUT_MS,
   readAnswer,
+  readListed,
   readSavedState,
   readSettings,
   readUnit,
@@ -91,7 +92,15 @@ async function joining(step: Step, host: Host): Promise<Standing> {
   const others = await Promise.all(list(step, "members").map((one) => readAnswer(host, nodeOf(step, one))));
   const size = others.length + 1 + Number(step.data.arbitrators ?? 0);
   const reasons = unsettled([answer, ...others], size);
-  if (reasons.length === 0) return { state: "done", detail: `${size} nodes, Primary, Synced, state ${uuid}` };
+  if (reasons.length === 0) {
+    if ((await readListed(host)).some(({ address }) => address === node.address))
+      return { state: "done", detail: `${size} nodes, Primary, Synced, state ${uuid}` };
+    throw new OpsError(
+      "unsafe",
+      `${node.address}: it is Synced, and tells the others another address or none: bind_address is the loopback's?`,
+      { hint: `ssh ${node.address} my_print_defaults --mysqld` },
+    );
+  }
   const queue = Number(answer.values.get("wsrep_local_recv_queue") ?? 0);
   return { state: "working", detail: reasons.join("; "), remaining: queue / (queue + 1) };
 }
@@ -212,9 +221,15 @@ export const MARIADB_KINDS = {
     guard: async (step, host) => {
       await guardSite(step, host, true);
       const settings = await readSettings(host, nodeOf(step));
-      const value = settings.get("wsrep_cluster_address");
-      if (value !== text(step, "address") || settings.get("wsrep_on") !== "ON") {
-        throw new OpsError("unsafe", `${text(step, "host")}: another file wins over ${text(step, "file")}: ${value}`, {
+      const written = {
+        wsrep_on: "ON",
+        wsrep_cluster_address: text(step, "address"),
+        bind_address: text(step, "bind"),
+      };
+      for (const [name, value] of Object.entries(written)) {
+        if (settings.get(name) === value) continue;
+        const won = `${name}=${settings.get(name) ?? "(not set)"}`;
+        throw new OpsError("unsafe", `${text(step, "host")}: another file wins over ${text(step, "file")}: ${won}`, {
           hint: `ssh ${text(step, "host")} my_print_defaults --mysqld`,
         });
       }

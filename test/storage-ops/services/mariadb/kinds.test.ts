@@ -1,30 +1,27 @@
 import { describe, expect, it } from "vitest";
 import type { OpsError } from "../../../../src/core/errors.ts";
+import type { Argv } from "../../../../src/core/exec.ts";
 import type { Step } from "../../../../src/core/plan.ts";
 import { FIND_FILES } from "../../../../src/storage-ops/services/mariadb/address.ts";
 import { MARIADB_KINDS } from "../../../../src/storage-ops/services/mariadb/kinds.ts";
-import { contentArgv, readSite } from "../../../../src/storage-ops/services/mariadb/site.ts";
 import { readCluster, readConfiguration, readUnit } from "../../../../src/storage-ops/services/mariadb/state.ts";
 import { exits, type FakeAnswer, fakeHost, NOT_INSTALLED } from "../../../fakes/fake-host.ts";
-import { fixtureText, there } from "./fixture.ts";
+import {
+  fixtureText,
+  HERE,
+  MEMBERS,
+  NEW,
+  OTHER,
+  SHOW,
+  siteHost,
+  there,
+  UUID,
+  unit,
+  VALUES,
+  valuesWith,
+} from "./fixture.ts";
 
-const CLIENT = ["mariadb", "--batch", "--skip-column-names", "--connect-timeout=10", "-e"] as const;
-const VALUES = [
-  ...CLIENT,
-  "SHOW GLOBAL STATUS LIKE 'wsrep\\_%'; SHOW GLOBAL VARIABLES LIKE 'wsrep\\_%'; SHOW GLOBAL VARIABLES WHERE Variable_name IN ('datadir', 'version', 'bind_address')",
-] as const;
-const MEMBERS = [...CLIENT, "SELECT node_name, node_incoming_address FROM mysql.wsrep_cluster_members"].join(" ");
-const SHOW = ["systemctl", "show", "--property=LoadState,ActiveState", "mariadb"] as const;
-const UUID = /^wsrep_cluster_state_uuid\t(.*)$/m.exec(fixtureText("values"))?.[1] ?? "";
-const [HERE, OTHER, NEW] = ["10.77.0.1", "10.77.0.2", "10.77.0.3"];
-
-const valuesWith = (changes: Readonly<Record<string, string>>): string =>
-  Object.entries(changes).reduce(
-    (text, [name, value]) => text.replace(new RegExp(`^${name}\\t.*$`, "m"), `${name}\t${value}`),
-    fixtureText("values"),
-  );
 const three = valuesWith({ wsrep_cluster_size: "3" });
-const unit = (state: string): string => `LoadState=loaded\nActiveState=${state}\n`;
 const NO_SYSTEMD = exits(1, "System has not been booted with systemd as init system (PID 1). Can't operate.\n");
 const DOWN = exits(
   1,
@@ -42,6 +39,22 @@ const step = (kind: string, data: Step["data"]): Step => ({
   doneWhen: "",
   data,
 });
+
+/** What readState asks of a cluster of these nodes; `values` is what each of them says. */
+const stateCommands = (nodes: readonly string[], values: string): Record<string, FakeAnswer> =>
+  Object.fromEntries([
+    [MEMBERS, nodes.map((one) => `node${one.at(-1)}\t${one}:0\n`).join("")],
+    ["hostname -I", `${HERE} \n`],
+    ...nodes.flatMap((node): [string, FakeAnswer][] => {
+      const on = (argv: Argv) => (node === HERE ? argv.join(" ") : there(node, ...(argv as [string])));
+      return [
+        [on(VALUES), values],
+        [on(["my_print_defaults", "--mysqld"]), fixtureText("defaults")],
+        [on(["my_print_defaults", "sst"]), ""],
+        [on(FIND_FILES), "/f.cnf\n"],
+      ];
+    }),
+  ]);
 
 describe("a node that joins", () => {
   const starting = step("start", {
@@ -61,6 +74,7 @@ describe("a node that joins", () => {
           [there(NEW, ...VALUES)]: three,
           [there(OTHER, ...VALUES)]: three,
           [VALUES.join(" ")]: three,
+          [MEMBERS]: `${fixtureText("members")}node3\t${NEW}:0\n`,
           [there(NEW, "my_print_defaults", "--mysqld")]: fixtureText("defaults"),
           [there(NEW, "du", "-smD", "--", "/var/lib/mysql")]: "20\t/var/lib/mysql\n",
           ...commands,
@@ -101,6 +115,15 @@ describe("a node that joins", () => {
     });
   });
 
+  it("is not done when the others know no address of it, where clients would find it", async () => {
+    const rows = `${fixtureText("members")}node3\t\n`;
+    await expect(standing({ [MEMBERS]: rows })).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringContaining("bind_address is the loopback's?"),
+    });
+    expect(await standing({ [MEMBERS]: DOWN })).toMatchObject({ state: "unknown" });
+  });
+
   it.each<[string, FakeAnswer, string]>([
     ["its service has failed", unit("failed"), "todo"],
     ["nobody can be asked", exits(255, "ssh: connect to host 10.77.0.3 port 22: No route to host"), "unknown"],
@@ -126,26 +149,8 @@ describe("taking back a start", () => {
 
   /** A cluster of HERE, OTHER and NEW, and NEW is to leave it again. */
   const guard = async (changes: Readonly<Record<string, FakeAnswer | FakeAnswer[]>>, members = [HERE, OTHER]) => {
-    const listed = Object.fromEntries(
-      [OTHER, NEW].flatMap((one): [string, FakeAnswer][] => [
-        [there(one, ...VALUES), three],
-        [there(one, "my_print_defaults", "--mysqld"), fixtureText("defaults")],
-        [there(one, "my_print_defaults", "sst"), ""],
-        [there(one, ...(FIND_FILES as [string])), "/f.cnf\n"],
-      ]),
-    );
     const host = fakeHost({
-      commands: {
-        ...listed,
-        [there(NEW, ...SHOW)]: unit("active"),
-        [VALUES.join(" ")]: three,
-        [MEMBERS]: `${fixtureText("members")}node3\t${NEW}:0\n`,
-        "hostname -I": `${HERE} \n`,
-        "my_print_defaults --mysqld": fixtureText("defaults"),
-        "my_print_defaults sst": "",
-        [FIND_FILES.join(" ")]: "/f.cnf\n",
-        ...changes,
-      },
+      commands: { ...stateCommands([HERE, OTHER, NEW], three), [there(NEW, ...SHOW)]: unit("active"), ...changes },
     });
     host.sleep = (ms) => host.advance(ms);
     const data = { ...starting.data, members };
@@ -350,66 +355,34 @@ describe("reading a cluster", () => {
   });
 });
 
-describe("the data directory of a node that is to become a member", () => {
-  const HAS_ALL = ["/usr/sbin/mariadbd", "/usr/lib/galera/libgalera_smm.so", "/etc/mysql/mariadb.conf.d"];
-  const content = async (listed: FakeAnswer, state = "inactive") => {
-    const commands = new Map<string, FakeAnswer>([
-      [there(NEW, "cat", "/etc/os-release"), "ID=debian\n"],
-      [there(NEW, "/usr/sbin/mariadbd", "--version"), "mariadbd  Ver 10.11.19-MariaDB\n"],
-      [there(NEW, "my_print_defaults", "--mysqld"), ""],
-      [there(NEW, "my_print_defaults", "sst"), ""],
-      [there(NEW, ...(FIND_FILES as [string])), exits(2)],
-      [there(NEW, ...SHOW), unit(state)],
-      [there(NEW, ...VALUES), valuesWith({ wsrep_on: "OFF" })],
-      [there(NEW, ...(contentArgv("/var/lib/mysql") as [string])), listed],
-      [
-        there(NEW, "cat", "/var/lib/mysql/grastate.dat"),
-        exits(1, "cat: /var/lib/mysql/grastate.dat: No such file or directory\n"),
-      ],
-    ]);
-    const host = fakeHost({ commands: Object.fromEntries(commands) });
-    const { run } = host;
-    // Which paths it looks for is not told here: all that it needs are there.
-    host.run = (argv, options) =>
-      argv.at(-1)?.startsWith("stat -L")
-        ? fakeHost({ commands: { stat: exits(1, "", HAS_ALL.join("\n")) } }).run(["stat"], options)
-        : run(argv, options);
-    const site = await readSite(host, { address: NEW, isLocal: false }, "none", []);
-    expect(site.problem).toBeUndefined();
-    return [site.content, site.found];
+describe("what holds before a node is started", () => {
+  const before = `gcomm://${HERE},${OTHER}`;
+  const settings = { wsrep_on: "ON", wsrep_cluster_address: `${before},${NEW}`, bind_address: "0.0.0.0" };
+  const guard = (changes: Readonly<Record<string, string>>) => {
+    const lines = Object.entries({ ...settings, ...changes }).map(([name, value]) => `--${name}=${value}\n`);
+    const data = { host: NEW, local: HERE, members: [HERE, OTHER], method: "rsync", file: "/zz.cnf" };
+    const commands = {
+      ...stateCommands([HERE, OTHER], fixtureText("values")),
+      [there(NEW, "my_print_defaults", "--mysqld")]: lines.join(""),
+    };
+    return MARIADB_KINDS.start.guard(
+      step("start", { ...data, address: settings.wsrep_cluster_address, bind: settings.bind_address }),
+      siteHost(commands),
+    );
   };
 
-  it.each([
-    ["what mariadb-install-db makes", "d mysql\nd sys\nd performance_schema\nf ibdata1\nd test\nf test/db.opt\n"],
-    ["nothing", ""],
-  ])("is fresh with %s", async (_, listed) => {
-    expect(await content(listed)).toEqual(["fresh", ""]);
-  });
-
-  it("is fresh where it is not there yet", async () => {
-    expect(await content(exits(1, "find: '/var/lib/mysql': No such file or directory\n"))).toEqual(["fresh", ""]);
+  it("is that its settings are those that were written", async () => {
+    await guard({});
   });
 
   it.each([
-    ["a database", "d mysql\nd shop\n", "shop"],
-    ["a link to a database's directory", "d mysql\nl shop\n", "shop"],
-    ["a link in place of a directory of its own", "d mysql\nl test\n", "test"],
-    ["a table in the database test", "d mysql\nd test\nf test/db.opt\nf test/orders.frm\n", "test/orders.frm"],
-  ])("is somebody's with %s", async (_, listed, found) => {
-    expect(await content(listed)).toEqual(["used", found]);
-    // A table that goes away while a server runs is an error of find's; what it has listed counts.
-    const vanished = exits(1, "find: '/var/lib/mysql/#sql': No such file or directory\n", listed);
-    expect(await content(vanished, "active")).toEqual(["used", found]);
-  });
-
-  it.each<[string, FakeAnswer]>([
-    ["is empty", ""],
-    ["is not there", exits(1, "find: '/var/lib/mysql': No such file or directory\n")],
-  ])("is unknown when a server runs and it %s", async (_, listed) => {
-    expect(await content(listed, "active")).toEqual(["unknown", "nothing, and its MariaDB runs"]);
-  });
-
-  it("is looked at where a link in its place leads", () => {
-    expect(contentArgv("/d").slice(0, 3)).toEqual(["find", "-H", "/d"]);
+    ["wsrep_on", "OFF"],
+    ["wsrep_cluster_address", before],
+    ["bind_address", "127.0.0.1"],
+  ])("is not that another file's %s wins", async (name, value) => {
+    await expect(guard({ [name]: value })).rejects.toMatchObject({
+      kind: "unsafe",
+      message: `${NEW}: another file wins over /zz.cnf: ${name}=${value}`,
+    });
   });
 });

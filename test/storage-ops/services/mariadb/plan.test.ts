@@ -91,6 +91,20 @@ describe("a plan to add a node to a Galera cluster", () => {
   });
 
   it.each([
+    ["on its own address", "10.77.0.1", NEW],
+    ["on all of IPv4", "0.0.0.0", "0.0.0.0"],
+    ["wherever it can, being given no address", "", "*"],
+  ])(
+    "has the new node listen for clients as a member does that listens %s, whatever is in the files",
+    (_, now, bind) => {
+      const state = stateOf(2, { settings: { bind_address: "127.0.0.1" } });
+      for (const { values } of state.cluster.members) (values as Map<string, string>).set("bind_address", now);
+      expect(configurationLines(state, siteOf(NEW), "J")).toContain(`bind_address="${bind}"`);
+      expect(add(state).steps.at(-1)?.data.bind).toBe(bind);
+    },
+  );
+
+  it.each([
     ["debian", "apt-get install -y --no-install-recommends mariadb-server galera-4 rsync"],
     ["rhel", "dnf install -y mariadb-server mariadb-server-galera rsync"],
   ] as const)("installs what is missing first, on %s", (family, words) => {
