@@ -27,6 +27,7 @@ export const memberOf = (address: string, isLocal: boolean, size: number, change
   values: new Map([
     ...parseRows(fixtureText("values")).map(([name = "", value = ""]) => [name, value] as const),
     ["wsrep_cluster_size", String(size)],
+    ["wsrep_cluster_weight", String(size)],
     ...Object.entries(changes),
   ]),
 });

@@ -210,6 +210,18 @@ describe("a plan to remove a node from a Galera cluster", () => {
     expect(() => remove(stateOf(count), address)).toThrow(unsafe(why));
   });
 
+  it.each([
+    ["none, the others having none of their own", "1", "pc.weight = 1;", "no vote would be left"],
+    ["none, its own being more than one", "3", "pc.weight = 3;", "no vote would be left"],
+    ["an unknown number", "", "pc.weight = 1;", "how many votes would be left is not known"],
+    ["an arbitrator's", "2", "pc.weight = 1;", undefined],
+    ["all, it having none itself", "2", "pc.weight = 0;", undefined],
+  ])("goes by the votes that are left: %s", (_, wsrep_cluster_weight, wsrep_provider_options, why) => {
+    const state = stateOf(3, { values: { wsrep_cluster_weight, wsrep_provider_options } });
+    if (why) expect(() => remove(state, "10.77.0.3")).toThrow(unsafe(why));
+    else expect(remove(state, "10.77.0.3").steps[0]?.id).toBe("leave");
+  });
+
   it("leaves one node only when that was asked for, and says what it means", () => {
     expect(remove(stateOf(2), "10.77.0.2", true).warnings[0]).toContain("no other copy");
   });
