@@ -63,6 +63,42 @@ describe("whether a node may go", () => {
     expect(asked.filter((line) => line.includes("getfattr"))).toEqual([]);
   });
 
+  it("is asked of this node by whatever name: its own address, or a brick's name for it", async () => {
+    const away = fixtureText("pool-list").replace(/(10\.77\.0\.[34]<.*?<connected>)1/gs, "$10");
+    const own = {
+      [`${ask}pool list`]: away,
+      hostname: "node1\n",
+      "hostname -I": "10.77.0.1 10.99.0.1 \n",
+    };
+    const quorum = /^107 .*only 1 of 4 peers would be connected: no quorum/s;
+    // By a brick's name, by an address that no brick has, by its host name.
+    for (const [name, answers] of [
+      ["10.77.0.1", { [`${ask}pool list`]: away }],
+      ["10.99.0.1", own],
+      ["NODE1", own],
+    ] as const) {
+      const { exit, said } = await canRemove(`${name} --quick`, answers);
+      expect(`${exit} ${said}`).toMatch(quorum);
+      expect(said).toContain("volume shared_data:");
+    }
+  });
+
+  it("looks at all bricks of the node, whichever name each has it by", async () => {
+    const none = fixtureText("heal-summary").replace(/<bricks>.*<\/bricks>/s, "<bricks/>");
+    const { exit, said } = await canRemove("s1.san --quick", {
+      [`${ask}volume info all`]: fixtureText("volume-info-many").replaceAll("10.77.0.1:/data/glusterfs/a", "s1.san:/a"),
+      [`${ask}volume status all`]: fixtureText("status-many"),
+      [`${ask}volume heal arb info summary`]: none,
+      [`${ask}volume heal dr info summary`]: none,
+    });
+    expect(`${exit} ${said}`).toMatch(/^107 .*volume dist: no\n +brick 10\.77\.0\.1:\S+ has no other copy/s);
+  });
+
+  it("is an error for a name that is nobody's", async () => {
+    const asked = canRemove("10.77.0.40", { hostname: "node1\n", "hostname -I": "10.77.0.4 10.77.0.400\n" });
+    await expect(asked).rejects.toMatchObject({ kind: "usage", message: "10.77.0.40: not a peer of this pool" });
+  });
+
   it("is no when something came up while the files were looked at", async () => {
     const healing = fixtureText("heal-summary").replace("<totalNumberOfEntries>0<", "<totalNumberOfEntries>4<");
     const { exit, said } = await canRemove("10.77.0.2 --json", {

@@ -6,6 +6,7 @@ import { OpsError } from "../../../core/errors.ts";
 import { escapeControl } from "../../../core/text.ts";
 import { reasonsAgainstBlame } from "../blame.ts";
 import { healthOf } from "../health.ts";
+import { withNames } from "../names.ts";
 import { reasonsAgainstLoss } from "../safety.ts";
 import { bricksOf, checkVolumeName, findPeer, heals, type Pool, readPool, replicaSets, type Volume } from "../state.ts";
 import { reasonsAgainstViews } from "../views.ts";
@@ -30,9 +31,14 @@ export const CAN_REMOVE: Command = {
   exits: "0 yes · 107 no, or it could not be read: the reasons say which",
   run: async (call) => {
     const wanted = call.args.volume === undefined ? undefined : checkVolumeName(String(call.args.volume));
-    const read = async (): Promise<Pool> =>
-      wanted === undefined ? await readPool(call.host) : onlyNamed((await readNamed(call, wanted)).pool, wanted);
-    return canRemove(call, read, call.words[0] ?? "", call.args.quick === true);
+    const [node = ""] = call.words;
+    const read = async (): Promise<Pool> => {
+      const pool = wanted === undefined ? await readPool(call.host) : (await readNamed(call, wanted)).pool;
+      // Whose name it is may be told by another volume's bricks.
+      const named = await withNames(call.host, pool, [node]);
+      return wanted === undefined ? named : onlyNamed(named, wanted);
+    };
+    return canRemove(call, read, node, call.args.quick === true);
   },
 };
 
@@ -47,11 +53,10 @@ const isYes = ({ general, volumes }: Verdict): boolean =>
 
 function verdictOf(pool: Pool, node: string): Verdict {
   const peer = findPeer(pool.peers, node);
-  const concerned = pool.volumes.filter((volume) => bricksOf(volume, node, peer).length > 0);
-  if (!peer && concerned.length === 0) {
+  if (!peer)
     throw new OpsError("usage", `${escapeControl(node)}: not a peer of this pool`, { hint: "gluster pool list" });
-  }
-  const others = pool.peers.filter((one) => (peer ? one.uuid !== peer.uuid : true) && one.connected).length;
+  const concerned = pool.volumes.filter((volume) => bricksOf(volume, node, peer).length > 0);
+  const others = pool.peers.filter((one) => one.uuid !== peer.uuid && one.connected).length;
   return {
     general:
       others * 2 > pool.peers.length || pool.peers.length <= 2
