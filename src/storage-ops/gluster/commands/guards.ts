@@ -105,6 +105,14 @@ async function canRemove(call: Call, read: () => Promise<Pool>, node: string, is
   return yes ? 0 : 107;
 }
 
+/**
+ * Do the copies that are up know of all that was written? Where each write needs more than half of a set, one of those that
+ * serve was there; where a single copy takes writes, it may be the one that is down now, and the others know of nothing.
+ * Three copies or more need more than half unless that was set otherwise.
+ */
+const knowsAllByMost = ({ replica, options }: Volume): boolean =>
+  replica > 2 && !/^(none|fixed)$/i.test(options.get("cluster.quorum-type") ?? "auto");
+
 export const VOLUME_COMPLETE: Command = {
   describe: "does this volume serve all of its files? For scripts to ask before they delete what they do not see",
   usage: "VOLUME",
@@ -119,10 +127,12 @@ export const VOLUME_COMPLETE: Command = {
     if (!found) throw new OpsError("bug", "volume-complete: no volume");
     const { state, bricks, findings } = found;
     // What heals does not matter here, but a view without quorum does: another part of the pool may know better.
-    const mayMiss =
-      bricks.filter(({ online }) => online !== true).length > 0 && (volume.replica === 1 || state !== "degraded");
+    const isDown = bricks.some(({ online }) => online !== true);
+    const mayMiss = isDown && (state !== "degraded" || !knowsAllByMost(volume));
     const complete = health.quorum.hasQuorum && !mayMiss && state !== "down" && state !== "partial";
     const reasons = complete ? [] : [...health.findings, ...findings];
+    if (mayMiss && state === "degraded")
+      reasons.push("what was written while only the copy that is down was up is in no listing");
     await answer(call, { volume: volume.name, complete, state, reasons }, [
       `volume ${volume.name}: ${complete ? "complete" : "not complete"}`,
       ...reasons.map((one) => `  ${one}`),
