@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { healthOf } from "../../../src/storage-ops/gluster/health.ts";
 import { GLUSTER_KINDS } from "../../../src/storage-ops/gluster/kinds.ts";
+import { withNames } from "../../../src/storage-ops/gluster/names.ts";
 import { type Grow, planAdd } from "../../../src/storage-ops/gluster/plan.ts";
 import { planRemove } from "../../../src/storage-ops/gluster/remove-plan.ts";
 import { reasonsAgainstLoss } from "../../../src/storage-ops/gluster/safety.ts";
@@ -88,6 +89,40 @@ describe("a plan to add a node", () => {
   it("is refused for a node that holds a copy already", () => {
     expect(() => add(poolOf(), "shared_data", ["10.77.0.2"])).toThrow(
       unsafe("two copies on one node are lost together"),
+    );
+  });
+
+  it("knows this node by another address of it: no stranger to be probed, and no place for a second copy", async () => {
+    const host = fakeHost({ commands: { hostname: "node1\n", "hostname -I": "10.77.0.1 10.99.0.1 \n" } });
+    expect(commands(add(await withNames(host, many(), ["10.99.0.1"]), "dist", ["10.99.0.1"], "distribute"))).toEqual([
+      "volume add-brick dist 10.99.0.1:/data/glusterfs/shared",
+      "volume rebalance dist start",
+    ]);
+    const pool = await withNames(host, poolOf(), ["10.99.0.1", "10.99.0.9"]);
+    expect(() => add(pool, "shared_data", ["10.99.0.1"])).toThrow(unsafe("two copies on one node are lost together"));
+    expect(commands(add(pool, "shared_data", ["10.99.0.9"]))[0]).toBe("peer probe 10.99.0.9");
+  });
+
+  it("looks at a place on this node itself, without ssh to it, right before the brick is made", async () => {
+    const { steps } = add(await withNames(fakeHost(), many(), ["10.77.0.1"]), "dist", ["10.77.0.1"], "distribute");
+    const look = {
+      "findmnt --json --list --output TARGET,FSTYPE": JSON.stringify({
+        filesystems: [{ target: "/data/glusterfs", fstype: "xfs" }],
+      }),
+      "find /data/glusterfs/shared -maxdepth 2 -print": "/data/glusterfs/shared\n/data/glusterfs/shared/f\n",
+      "env LC_ALL=C getfattr --absolute-names -h -m ^trusted[.](glusterfs[.]volume-id|gfid)$ -- /data /data/glusterfs /data/glusterfs/shared":
+        "",
+    };
+    const host = fakeHost({
+      commands: {
+        "gluster --mode=script --xml pool list": fixtureText("pool-list"),
+        "gluster --mode=script --xml volume info all": fixtureText("volume-info-many"),
+        "gluster --mode=script --xml volume status all": fixtureText("status-many"),
+        ...look,
+      },
+    });
+    await expect(GLUSTER_KINDS["add-brick"].guard(steps[1] as never, host)).rejects.toEqual(
+      unsafe("10.77.0.1: /data/glusterfs/shared is not empty"),
     );
   });
 
