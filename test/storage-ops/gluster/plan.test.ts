@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { healthOf } from "../../../src/storage-ops/gluster/health.ts";
 import { GLUSTER_KINDS } from "../../../src/storage-ops/gluster/kinds.ts";
 import { withNames } from "../../../src/storage-ops/gluster/names.ts";
+import { GLUSTER_OPERATIONS } from "../../../src/storage-ops/gluster/operations.ts";
 import { type Grow, planAdd } from "../../../src/storage-ops/gluster/plan.ts";
 import { planRemove } from "../../../src/storage-ops/gluster/remove-plan.ts";
 import { reasonsAgainstLoss } from "../../../src/storage-ops/gluster/safety.ts";
@@ -216,6 +217,44 @@ describe("a plan to remove a node", () => {
       usage("one of each set (2 bricks) for one copy less, or all 2 of a set"),
     );
     expect(() => remove(only, "10.77.0.2", "10.77.0.3", "10.77.0.4")).toThrow(usage("of 2 replica sets"));
+  });
+
+  const away = (pool: Pool, ...hosts: string[]): Pool => ({
+    ...pool,
+    peers: pool.peers.map((peer) => ({
+      ...peer,
+      connected: peer.connected && !hosts.includes(peer.hostnames[0] ?? ""),
+    })),
+  });
+
+  it("detaches a dead node without a brick, says that it is not told, and does not lock it", async () => {
+    const plan = remove(away(poolOf(), "10.77.0.4"), "10.77.0.4");
+    expect(commands(plan)).toEqual(["peer detach 10.77.0.4"]);
+    expect(plan.warnings).toEqual([expect.stringContaining("10.77.0.4 is not connected and not told")]);
+    const dead = (peer: number) =>
+      fixtureText("pool-list").replace(new RegExp(`(10\\.77\\.0\\.${peer}<.*?<connected>)1`, "s"), "$10");
+    const placesWhere = async (peers: string, of = plan) => {
+      const commands = {
+        "gluster --mode=script --xml pool list": peers,
+        "gluster --mode=script --xml volume info all": fixtureText("volume-info"),
+      };
+      return (await GLUSTER_OPERATIONS.placesOf(of, fakeHost({ commands }))).map(({ name }) => name).sort();
+    };
+    expect(await placesWhere(dead(4))).toEqual(["10.77.0.2", "10.77.0.3", "localhost"]);
+    // Another one that is away has to be locked, and so has one that still has a brick.
+    expect(await placesWhere(dead(3))).toContain("10.77.0.3");
+    expect(await placesWhere(dead(3), remove(poolOf(), "10.77.0.3"))).toContain("10.77.0.3");
+  });
+
+  it("detaches no dead node while another one is away, or where this part may be the one that is cut off", () => {
+    expect(() => remove(away(poolOf(), "10.77.0.4", "10.77.0.3"), "10.77.0.4")).toThrow(
+      unsafe("10.77.0.4: cannot be detached: peer 10.77.0.3 is not connected"),
+    );
+    expect(() => remove(away(poolOf(), "10.77.0.3"), "10.77.0.4")).toThrow(unsafe("peer 10.77.0.3 is not connected"));
+    const pool = away(poolOf(), "10.77.0.4");
+    const two = { ...pool, peers: pool.peers.filter((peer) => peer.isLocal || !peer.connected) };
+    expect(() => remove(two, "10.77.0.4")).toThrow(unsafe("1 of 2 peers are no quorum"));
+    expect(() => remove(away(poolOf(), "10.77.0.3"), "10.77.0.3")).toThrow(unsafe("cannot remove 10.77.0.3:/"));
   });
 
   it("is refused for this node, for a stranger, and for all bricks of a volume", () => {
