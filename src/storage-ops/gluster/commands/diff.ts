@@ -74,7 +74,9 @@ const withOwnNames = (pool: Pool, own: readonly string[]): Pool => ({
 
 export function wantedByConfig(config: SetupConfig): Wanted {
   const nodes = config.controllers.filter(runsGluster);
-  const replica = config.replicaCount === "auto" ? Math.max(1, nodes.length) : config.replicaCount;
+  const copies = config.replicaCount === "auto" ? Math.max(1, nodes.length) : config.replicaCount;
+  // As setup makes it: an arbiter joins the first two copies, and gluster counts it as the third.
+  const replica = config.arbiterCount === 1 && copies > 1 ? 3 : copies;
   const options = [...config.options].filter(([name]) => replica > 1 || !ONLY_REPLICATED.includes(name));
   return {
     isWhole: false,
