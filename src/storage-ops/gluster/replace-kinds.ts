@@ -14,7 +14,14 @@ import { blamesIn, clientNameOf, onBrickHost, parseXattrs } from "./copies.ts";
 import { asked } from "./kinds.ts";
 import { isHere, withNames } from "./names.ts";
 import { refuse } from "./plan.ts";
-import { type Owed, reasonsAgainstCommit, reasonsAgainstGivingUp, reasonsAgainstPlace, setOf } from "./replace-plan.ts";
+import {
+  type Owed,
+  reasonsAgainstCommit,
+  reasonsAgainstGivingUp,
+  reasonsAgainstPlace,
+  reasonsAgainstTakingOff,
+  setOf,
+} from "./replace-plan.ts";
 import { checkBrickPath, readSite } from "./site.ts";
 import { type Brick, type Pool, readPool, readVolumeStatus, readVolumes, type Volume } from "./state.ts";
 import { reasonsAgainstViews } from "./views.ts";
@@ -166,7 +173,7 @@ export const REPLACE_KINDS = {
     guard: async (step, host) => {
       const { pool, volume } = await readFor(step, host);
       const name = String(step.data.brick);
-      const reasons = reasonsAgainstGivingUp(pool, volume, name, undefined);
+      const reasons = reasonsAgainstTakingOff(pool, volume, name);
       if (reasons.length === 0) reasons.push(...(await reasonsByFiles(host, pool, volume, name)));
       refuse(`volume ${volume.name}: cannot take ${name} off`, reasons, `fencepost gluster heal ${volume.name} --info`);
     },
