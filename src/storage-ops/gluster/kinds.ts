@@ -12,6 +12,7 @@ import { reasonsAgainstBlame } from "./blame.ts";
 import { readHealCount } from "./heal-count.ts";
 import { lookUpEveryFile } from "./look-up.ts";
 import { standingOfRebalance, standingOfRemoval } from "./moving.ts";
+import { isHere, withNames } from "./names.ts";
 import { type Grow, reasonsAgainstAdd, refuse } from "./plan.ts";
 import { reasonsAgainstRemoval } from "./remove-plan.ts";
 import { reasonsAgainstDetach } from "./safety.ts";
@@ -238,13 +239,13 @@ export const GLUSTER_KINDS = {
     }),
     guard: async (step, host) => {
       const name = text(step, "volume");
-      const [pool, ...sites] = await Promise.all([
-        readPool(host, (volume) => volume.name === name),
-        ...list(step, "bricks").map((brick) => {
-          const at = brick.indexOf(":/");
-          return readSite(host, brick.slice(0, at), brick.slice(at + 1));
-        }),
-      ]);
+      const bricks = list(step, "bricks").map((brick): [string, string] => {
+        const at = brick.indexOf(":/");
+        return [brick.slice(0, at), brick.slice(at + 1)];
+      });
+      const read = await readPool(host, (volume) => volume.name === name);
+      const pool = await withNames(host, read, [...new Map(bricks).keys()]);
+      const sites = await Promise.all(bricks.map(([at, path]) => readSite(host, at, path, isHere(pool, at))));
       const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
       const reasons = reasonsAgainstAdd(pool, volume, text(step, "grow") as Grow);
       if (volume.bricks.map((brick) => brick.name).join(" ") !== list(step, "before").join(" "))
