@@ -207,11 +207,14 @@ async function* blocksOf(feed: Feed, { start = 0, chunkBytes = CHUNK_BYTES }: Re
   }
 }
 
-/** At most `length` bytes from `position`; fewer at the end. For looking into a file without reading it all. */
-export async function peekFile(path: string, position: number, length: number): Promise<Buffer> {
+/** At most `length` bytes from `position`; fewer at the end. */
+export type Peek = (position: number, length: number) => Promise<Buffer>;
+
+/** For looking into a file at many places without reading it all. */
+export async function peekInto<T>(path: string, look: (peek: Peek) => Promise<T>): Promise<T> {
   const handle = await openPlain(path);
   try {
-    return await readAt(handle, position, length);
+    return await look((position, length) => readAt(handle, position, length));
   } finally {
     await handle.close();
   }

@@ -122,6 +122,24 @@ it("finds the same by bisecting a big file as by reading it, forwards and backwa
   }
 });
 
+it.each([
+  ["two of the same length", 3_000, 3_000],
+  ["a short one first", 60, 5_000],
+  ["a short one last", 5_000, 60],
+])("finds all since a time in a file that was put together from several: %s", async (_, first, second) => {
+  const endMs = NOW.getTime();
+  const dayOf = (count: number, seed: number) =>
+    [...eventLines({ count, endMs: 0, seed })].map((text, index) => {
+      const timeMs = endMs - Math.floor(((count - index) * 24 * 3_600_000) / count);
+      return JSON.stringify({ ...(JSON.parse(text) as object), time_ms: timeMs, recorded_ms: timeMs });
+    });
+  const path = fileWith(`${[...dayOf(first, 1), ...dayOf(second, 2)].join("\n")}\n`);
+  for (const words of [[], ["--reverse"]]) {
+    const { lines } = await events("--since", "6h", ...words, path);
+    expect(lines.length, `${words}`).toBe(first / 4 + second / 4);
+  }
+});
+
 it("reads a file whose lines have no recorded_ms from its beginning", async () => {
   const path = fileWith("");
   for (let index = 0; index < 500; index += 1) {
