@@ -187,6 +187,22 @@ it("merges several recorders by time and drops what comes twice", async () => {
   expect(counted.total).toBe(5);
 });
 
+it("reads the files named behind `--`, whatever they are called, and never the default log in their place", async () => {
+  const path = fileWith(line({ target_node: "only-here" }), "a.jsonl");
+  const world = { env: { LOG_DIR: dirname(fileWith(line() + line())) }, stdin: line() };
+  const counted = async (...words: string[]) => {
+    const called = await analyze(["count", "--json", ...words], world);
+    return called.exitCode === 0 ? (JSON.parse(called.stdout) as { total: number }).total : called.stderr;
+  };
+  expect(await counted("--", path)).toBe(1);
+  expect(await counted("--", "-")).toBe(1);
+  expect(await counted(path, "--", fileWith(line()))).toBe(2);
+  expect(await counted("--", `${dirname(path)}/b.jsonl`)).toContain("b.jsonl: no such file");
+  expect(await counted("--", "--json")).toContain("--json: no such file");
+  const page = await analyze(["why", "only-here", "--json", "--pacemaker-log", path, "--", path], world);
+  expect(page.json()).toMatchObject([{ target_node: "only-here" }]);
+});
+
 it("reads stdin for a lone hyphen, also through several chunks", async () => {
   const text = Array.from({ length: 50 }, (_, index) => line({ target_node: `n-${index % 5}` })).join("");
   expect(await total(["-"], text)).toEqual({ total: 50, stderr: "" });
