@@ -2,7 +2,8 @@
  * Words on the command line → which files hold events, which hold outcomes, in which order.
  * Input:  FILE arguments: files, directories, globs, `-` for stdin; without any the log directory of the recorder
  *         ($LOG_DIR, its configuration file, /var/log/gfs2-fencing), and what still waits in spool and inbox.
- * Output: chains: the files of one log, oldest first, rotated and compressed ones included.
+ * Output: chains: the files of one log, oldest first, rotated and compressed ones included; each file once, whatever
+ *         names led to it.
  * Errors: OpsError bad-input for what is not there or holds no log, io for what cannot be read.
  */
 import { basename, dirname } from "node:path";
@@ -10,7 +11,7 @@ import { OpsError, reasonOf } from "../core/errors.ts";
 import { listNames, readWhole } from "../core/files.ts";
 import { assertLocal } from "../core/local-path.ts";
 import type { ProgramContext } from "../core/program.ts";
-import { type Compression, expandPattern, kindOf } from "../core/streams.ts";
+import { type Compression, expandPattern, kindOf, pathIdentity } from "../core/streams.ts";
 import { isGlob } from "./filter.ts";
 
 export const DEFAULT_LOG_DIR = "/var/log/gfs2-fencing";
@@ -38,7 +39,8 @@ export type Inputs = {
   notes: readonly string[];
 };
 
-const STDIN: Chain = { name: "-", files: [{ path: "-", compression: "none" }] };
+const STDIN_PATH = "-";
+const STDIN: Chain = { name: STDIN_PATH, files: [{ path: STDIN_PATH, compression: "none" }] };
 
 const ENDINGS: Readonly<Record<string, Compression>> = {
   ".gz": "gz",
@@ -111,9 +113,44 @@ export async function findInputs(context: ProgramContext, words: readonly string
   const chains = looseChains(loose, notes);
   outcomes.push(...chains.outcomes);
   events.push(...chains.events);
+  const found = await eachOnce({ events, outcomes, directories }, notes);
   // Somebody who names only an outcomes file wants to see that.
-  if (events.length === 0) events.push(...outcomes);
-  return { events, outcomes, directories, isDefault: false, notes };
+  return { ...found, events: found.events.length === 0 ? found.outcomes : found.events, isDefault: false, notes };
+}
+
+/**
+ * A glob over a log directory, a link, a directory and one above it lead to the same lines again, and those of the original
+ * recorder have no event_id to know them by.
+ */
+async function eachOnce({ events, outcomes, directories }: DirectoryLogs, notes: string[]): Promise<DirectoryLogs> {
+  const directoryOf = (chain: Chain): Promise<string> => pathIdentity(dirname(chain.name));
+  const detailed = new Set<string>();
+  for (const chain of events) if (basename(chain.name) === DETAILED) detailed.add(await directoryOf(chain));
+  const telling: Chain[] = [];
+  for (const chain of events) {
+    if (basename(chain.name) === READABLE && detailed.has(await directoryOf(chain))) {
+      notes.push(`${chain.name}: not read: ${DETAILED} beside it says the same and more`);
+    } else telling.push(chain);
+  }
+  const met = new Set<string>();
+  const isNew = async (path: string): Promise<boolean> => {
+    const identity = path === STDIN_PATH ? path : await pathIdentity(path);
+    if (met.has(identity)) return false;
+    met.add(identity);
+    return true;
+  };
+  const unmet = async (chains: readonly Chain[]): Promise<Chain[]> => {
+    const kept: Chain[] = [];
+    for (const { name, files } of chains) {
+      const once: LogFile[] = [];
+      for (const file of files) if (await isNew(file.path)) once.push(file);
+      if (once.length > 0) kept.push({ name, files: once });
+    }
+    return kept;
+  };
+  const places: string[] = [];
+  for (const directory of directories) if (await isNew(directory)) places.push(directory);
+  return { events: await unmet(telling), outcomes: await unmet(outcomes), directories: places };
 }
 
 async function pathsOf(word: string): Promise<string[]> {
@@ -212,7 +249,9 @@ async function defaultInputs(context: ProgramContext): Promise<Inputs> {
   const notes: string[] = [];
   try {
     const { kind } = await kindOf(directory);
-    if (kind === "directory") return { ...(await readableLogs(directory, notes)), isDefault: true, notes };
+    if (kind === "directory") {
+      return { ...(await eachOnce(await readableLogs(directory, notes), notes)), isDefault: true, notes };
+    }
     throw new OpsError("bad-input", `${directory}: ${kind === "missing" ? "no such directory" : "not a directory"}`, {
       hint: "name the recorder's log directory: LOG_DIR=DIR, or DIR as an argument",
     });

@@ -234,6 +234,13 @@ export async function kindOf(path: string): Promise<{ kind: PathKind; size: numb
   }
 }
 
+/** The same for two paths that lead to one file or directory; the path itself where it leads to nothing that can be seen. */
+export const pathIdentity = (path: string): Promise<string> =>
+  stat(path, { bigint: true }).then(
+    ({ dev, ino }) => `${dev}:${ino}`,
+    () => path,
+  );
+
 /** Paths that match a shell pattern, sorted. */
 export async function expandPattern(pattern: string): Promise<string[]> {
   const { globSync } = await import("node:fs");

@@ -1,6 +1,6 @@
 /** Files as they really are after crashes, rotations and copies: right answers or a clear error. */
 import { spawnSync } from "node:child_process";
-import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
@@ -167,6 +167,29 @@ it("uses the readable log where only that survived", async () => {
   const called = await analyze(["filesystems", "--json", directory]);
   // The readable log does not tell "none" from "nobody could be asked".
   expect(JSON.parse(called.stdout)).toMatchObject({ total: 1, none: 0, unknown: 1 });
+});
+
+it("reads a file once, whatever names lead to it, and a readable log only where it alone survived", async () => {
+  const readable = '[2025-01-10 14:23:16] ACTION=off TARGET=n1 GFS2=["none-detected"] STATUS=initiated DETAILS=x\n';
+  const directory = directoryWith({
+    "a/fence-events-detailed.jsonl": originalLine() + originalLine(),
+    "a/fence-events-readable.log": readable.repeat(2),
+    "b/fence-events-readable.log": readable,
+  });
+  const detailed = `${directory}/a/fence-events-detailed.jsonl`;
+  symlinkSync("a", `${directory}/c`);
+  symlinkSync(detailed, `${directory}/link.jsonl`);
+  const a = `${directory}/a`;
+  for (const words of [
+    [`${a}/*`],
+    [detailed, `${a}/./fence-events-detailed.jsonl`],
+    [detailed, `${directory}/link.jsonl`],
+  ])
+    expect((await total(words)).total, words.join(" ")).toBe(2);
+  expect((await total([`${a}/*`])).stderr).toContain(`${a}/fence-events-readable.log: not read: `);
+  expect(await total([directory])).toEqual({ total: 3, stderr: "" });
+  expect(await total([directory, a, `${directory}/c`])).toEqual({ total: 3, stderr: "" });
+  expect(await total([`${a}/fence-events-readable.log`])).toEqual({ total: 2, stderr: "" });
 });
 
 it("merges several recorders by time and drops what comes twice", async () => {
