@@ -35,6 +35,8 @@ export type Inputs = {
   directories: readonly string[];
   /** No FILE was given: spool and inbox of this machine belong to the answer. */
   isDefault: boolean;
+  /** Stdin or another pipe is among them: nothing can be read a second time. */
+  onlyOnce: boolean;
   /** For stderr: what was there and not read, and why. */
   notes: readonly string[];
 };
@@ -102,8 +104,11 @@ export async function findInputs(context: ProgramContext, words: readonly string
   const outcomes: Chain[] = [];
   const directories: string[] = [];
   const loose: string[] = [];
+  let onlyOnce = false;
   for (const path of new Set(paths)) {
-    if (path !== "-" && (await kindOf(path)).kind === "directory") {
+    const kind = path === STDIN_PATH ? "other" : (await kindOf(path)).kind;
+    onlyOnce ||= kind === "other";
+    if (kind === "directory") {
       const found = await readableLogs(path, notes);
       events.push(...found.events);
       outcomes.push(...found.outcomes);
@@ -115,7 +120,13 @@ export async function findInputs(context: ProgramContext, words: readonly string
   events.push(...chains.events);
   const found = await eachOnce({ events, outcomes, directories }, notes);
   // Somebody who names only an outcomes file wants to see that.
-  return { ...found, events: found.events.length === 0 ? found.outcomes : found.events, isDefault: false, notes };
+  return {
+    ...found,
+    events: found.events.length === 0 ? found.outcomes : found.events,
+    isDefault: false,
+    onlyOnce,
+    notes,
+  };
 }
 
 /**
@@ -250,7 +261,8 @@ async function defaultInputs(context: ProgramContext): Promise<Inputs> {
   try {
     const { kind } = await kindOf(directory);
     if (kind === "directory") {
-      return { ...(await eachOnce(await readableLogs(directory, notes), notes)), isDefault: true, notes };
+      const found = await eachOnce(await readableLogs(directory, notes), notes);
+      return { ...found, isDefault: true, onlyOnce: false, notes };
     }
     throw new OpsError("bad-input", `${directory}: ${kind === "missing" ? "no such directory" : "not a directory"}`, {
       hint: "name the recorder's log directory: LOG_DIR=DIR, or DIR as an argument",
@@ -259,7 +271,7 @@ async function defaultInputs(context: ProgramContext): Promise<Inputs> {
     // A recorder that could not write its log has the events in its spool: those are then all there is to know.
     if (!(error instanceof OpsError) || error.kind !== "bad-input" || !(await somethingWaits())) throw error;
     notes.push(`${error.message}; only what waits in spool and inbox is read`);
-    return { events: [], outcomes: [], directories: [], isDefault: true, notes };
+    return { events: [], outcomes: [], directories: [], isDefault: true, onlyOnce: false, notes };
   }
 }
 

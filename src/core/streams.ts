@@ -69,6 +69,13 @@ type Feed = { next(into: Buffer, at: number, length: number): Promise<number>; c
 
 async function fileFeed(path: string, { start = 0, end = Number.POSITIVE_INFINITY }: ReadPart): Promise<Feed> {
   const handle = await openPlain(path);
+  // A pipe has no positions, and may wait for who writes it: that must not hold the program.
+  if (!(await handle.stat()).isFile()) {
+    return {
+      next: async (into, at, length) => (await handle.read(into, at, length, null)).bytesRead,
+      close: () => handle.close(),
+    };
+  }
   let position = start;
   return {
     async next(into, at, length) {

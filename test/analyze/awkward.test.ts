@@ -1,6 +1,7 @@
 /** Files as they really are after crashes, rotations and copies: right answers or a clear error. */
 import { spawnSync } from "node:child_process";
 import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
@@ -230,4 +231,30 @@ it("reads stdin for a lone hyphen, also through several chunks", async () => {
   const text = Array.from({ length: 50 }, (_, index) => line({ target_node: `n-${index % 5}` })).join("");
   expect(await total(["-"], text)).toEqual({ total: 50, stderr: "" });
   expect(await total(["--node", "n-3", "-"], text)).toEqual({ total: 10, stderr: "" });
+});
+
+it("reads a pipe that has a name, as the shell's <(…), and never a second time", async () => {
+  const pipe = join(directoryWith(), "events.jsonl");
+  spawnSync("mkfifo", [pipe]);
+  const text = Array.from({ length: 500 }, (_, index) => line({ target_node: `n-${index % 5}` })).join("");
+  for (const [words, expected] of [
+    [[], 500],
+    [["--node", "n-3"], 100],
+    [["--since", "1d"], 500],
+  ] as const) {
+    const writing = writeFile(pipe, text);
+    expect(await total([...words, pipe])).toEqual({ total: expected, stderr: "" });
+    await writing;
+  }
+  const writing = writeFile(pipe, text);
+  expect(await analyze(["verify", pipe, fileWith(line(), "fence-outcomes.jsonl")])).toMatchObject({ exitCode: 0 });
+  await writing;
+  expect(await analyze(["incidents", "--history", "live", pipe])).toMatchObject({
+    exitCode: 64,
+    stderr: expect.stringContaining("cannot come from a pipe"),
+  });
+  expect(await analyze(["tail", pipe])).toMatchObject({
+    exitCode: 64,
+    stderr: `tail: ${pipe}: a pipe is no log that can be followed\n`,
+  });
 });
