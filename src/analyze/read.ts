@@ -7,7 +7,7 @@
  * Errors: OpsError bad-input, io.
  */
 import { OpsError, reasonOf } from "../core/errors.ts";
-import { errorCode, listNames, readWhole } from "../core/files.ts";
+import { listNames, readWhole } from "../core/files.ts";
 import type { ProgramContext } from "../core/program.ts";
 import {
   type Block,
@@ -15,6 +15,7 @@ import {
   kindOf,
   readFileBlocks,
   readFileBlocksBackwards,
+  readingFailed,
   readStreamBlocks,
 } from "../core/streams.ts";
 import { addBadLine, type BadLines, noBadLines } from "./bad-lines.ts";
@@ -267,7 +268,7 @@ async function* readLogFile(
       if (events.length > 0) yield events;
     }
   } catch (error) {
-    throw named(error, file);
+    throw readingFailed(error, file.path);
   } finally {
     if (seekable) await numberBadLines(logs, file);
   }
@@ -313,19 +314,6 @@ async function* readInParts(
   } finally {
     for (const part of parts) part.stop();
   }
-}
-
-/** System errors and broken compressed data, with the file's name. */
-function named(error: unknown, { path }: LogFile): unknown {
-  const code = errorCode(error);
-  if (error instanceof OpsError || code === undefined) return error;
-  if (code.startsWith("Z_") || code.startsWith("ERR_ZLIB")) {
-    return new OpsError("bad-input", `${path}: not readable as compressed data: ${reasonOf(error)}`, {
-      cause: error,
-      hint: `gzip -t ${path}`,
-    });
-  }
-  return new OpsError("io", `${path}: cannot be read: ${reasonOf(error)}`, { cause: error, hint: `ls -l ${path}` });
 }
 
 /** Events of a block, in its order. */

@@ -144,6 +144,19 @@ async function toolFeed(path: string, compression: keyof typeof TOOLS): Promise<
   );
 }
 
+/** System errors and broken compressed data, with the file's name; any other error as it is. */
+export function readingFailed(error: unknown, path: string): unknown {
+  const code = errorCode(error);
+  if (error instanceof OpsError || code === undefined) return error;
+  if (code.startsWith("Z_") || code.startsWith("ERR_ZLIB")) {
+    return new OpsError("bad-input", `${path}: not readable as compressed data: ${reasonOf(error)}`, {
+      cause: error,
+      hint: `gzip -t ${path}`,
+    });
+  }
+  return new OpsError("io", `${path}: cannot be read: ${reasonOf(error)}`, { cause: error, hint: `ls -l ${path}` });
+}
+
 /** The lines of a file, decompressed. */
 export async function* readFileBlocks(
   path: string,
