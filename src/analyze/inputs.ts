@@ -11,7 +11,14 @@ import { OpsError, reasonOf } from "../core/errors.ts";
 import { listNames, readWhole } from "../core/files.ts";
 import { assertLocal } from "../core/local-path.ts";
 import type { ProgramContext } from "../core/program.ts";
-import { type Compression, expandPattern, kindOf, pathIdentity } from "../core/streams.ts";
+import {
+  type Compression,
+  expandPattern,
+  kindOf,
+  pathIdentity,
+  readFileBlocks,
+  readingFailed,
+} from "../core/streams.ts";
 import { isGlob } from "./filter.ts";
 
 export const DEFAULT_LOG_DIR = "/var/log/gfs2-fencing";
@@ -75,8 +82,10 @@ function placeOf(path: string, base: string): Named | undefined {
   return { path, compression, base, rotation };
 }
 
-function chainOf(name: string, files: readonly Named[], notes: string[]): Chain {
-  const sorted = [...files].sort((a, b) => (a.rotation < b.rotation ? -1 : a.rotation > b.rotation ? 1 : 0));
+async function chainOf(name: string, files: readonly Named[], notes: string[]): Promise<Chain> {
+  // Of two of one rotation the compressed one first: it is the older one, where they differ.
+  const place = ({ rotation, compression }: Named): string => `${rotation} ${compression === "none" ? 1 : 0}`;
+  const sorted = [...files].sort((a, b) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0));
   const kept: Named[] = [];
   for (const file of sorted) {
     const twin = kept.at(-1);
@@ -84,12 +93,52 @@ function chainOf(name: string, files: readonly Named[], notes: string[]): Chain 
       kept.push(file);
       continue;
     }
-    // Both `.1` and `.1.gz`: logrotate is at work, or died at it, and the plain one is whole.
-    const [whole, other] = twin.compression === "none" ? [twin, file] : [file, twin];
+    // Both `.1` and `.1.gz`: logrotate is at work, or died at it, and the plain one is whole. Or compression was switched
+    // on and off, or a file copied back, and they are two files.
+    const unread = (await holds(file, twin)) ? twin : (await holds(twin, file)) ? file : undefined;
+    if (unread === undefined) {
+      notes.push(`${twin.path}: differs from ${file.path}: both are read`);
+      kept.push(file);
+      continue;
+    }
+    const whole = unread === twin ? file : twin;
     kept[kept.length - 1] = whole;
-    notes.push(`${other.path}: not read: ${whole.path} holds the same`);
+    notes.push(`${unread.path}: not read: ${whole.path} holds all that can be read of it`);
   }
   return { name, files: kept.map(({ path, compression }) => ({ path, compression })) };
+}
+
+/** Whether `whole` begins with all that can be read of `part`. */
+async function holds(whole: LogFile, part: LogFile): Promise<boolean> {
+  const there = readableBytes(whole);
+  try {
+    let rest = Buffer.alloc(0);
+    for await (const wanted of readableBytes(part)) {
+      while (rest.length < wanted.length) {
+        const { done, value } = await there.next();
+        if (done) return false;
+        rest = Buffer.concat([rest, value]);
+      }
+      if (!rest.subarray(0, wanted.length).equals(wanted)) return false;
+      rest = rest.subarray(wanted.length);
+    }
+    return true;
+  } finally {
+    await there.return(undefined);
+  }
+}
+
+/** What a file holds, unpacked, up to where it is broken; of a line that is too long only how long it is. */
+async function* readableBytes({ path, compression }: LogFile): AsyncGenerator<Buffer, undefined> {
+  try {
+    for await (const block of readFileBlocks(path, compression)) {
+      if (block.kind === "oversize") yield Buffer.from(`${block.length}\n`);
+      else yield Buffer.from(block.bytes.subarray(block.from, block.to)); // a copy: the block is used again
+    }
+  } catch (error) {
+    const failure = readingFailed(error, path);
+    if (!(failure instanceof OpsError) || failure.kind !== "bad-input") throw failure;
+  }
 }
 
 export async function findInputs(context: ProgramContext, words: readonly string[]): Promise<Inputs> {
@@ -115,7 +164,7 @@ export async function findInputs(context: ProgramContext, words: readonly string
       directories.push(...found.directories);
     } else loose.push(path);
   }
-  const chains = looseChains(loose, notes);
+  const chains = await looseChains(loose, notes);
   outcomes.push(...chains.outcomes);
   events.push(...chains.events);
   const found = await eachOnce({ events, outcomes, directories }, notes);
@@ -175,7 +224,7 @@ async function pathsOf(word: string): Promise<string[]> {
 }
 
 /** Files named one by one: those of one directory and one log are a chain, any other is a chain of its own. */
-function looseChains(paths: readonly string[], notes: string[]): { events: Chain[]; outcomes: Chain[] } {
+async function looseChains(paths: readonly string[], notes: string[]): Promise<{ events: Chain[]; outcomes: Chain[] }> {
   const groups = new Map<string, Named[]>();
   const chains: { events: Chain[]; outcomes: Chain[] } = { events: [], outcomes: [] };
   for (const path of paths) {
@@ -193,7 +242,7 @@ function looseChains(paths: readonly string[], notes: string[]): { events: Chain
     groups.set(key, [...(groups.get(key) ?? []), place]);
   }
   for (const [key, files] of groups) {
-    (basename(key) === OUTCOMES ? chains.outcomes : chains.events).push(chainOf(key, files, notes));
+    (basename(key) === OUTCOMES ? chains.outcomes : chains.events).push(await chainOf(key, files, notes));
   }
   return chains;
 }
@@ -229,7 +278,7 @@ const names = (directory: string): Promise<string[]> =>
 
 async function logsIn(directory: string, notes: string[]): Promise<DirectoryLogs | undefined> {
   const all = await names(directory);
-  const chain = (base: string): Chain | undefined => {
+  const chain = async (base: string): Promise<Chain | undefined> => {
     const found: Named[] = [];
     for (const name of all.filter((candidate) => candidate.startsWith(base))) {
       const place = placeOf(`${directory}/${name}`, base);
@@ -239,8 +288,8 @@ async function logsIn(directory: string, notes: string[]): Promise<DirectoryLogs
     return found.length === 0 ? undefined : chainOf(`${directory}/${base}`, found, notes);
   };
   // The readable log says nothing that the detailed one does not: it counts only where it alone survived.
-  const events = chain(DETAILED) ?? chain(READABLE);
-  const outcomes = chain(OUTCOMES);
+  const events = (await chain(DETAILED)) ?? (await chain(READABLE));
+  const outcomes = await chain(OUTCOMES);
   if (!events && !outcomes) return undefined;
   return { events: events ? [events] : [], outcomes: outcomes ? [outcomes] : [], directories: [directory] };
 }

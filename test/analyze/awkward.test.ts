@@ -159,6 +159,34 @@ it("reads a directory's rotated and compressed files as one log, oldest first, a
   ]);
 });
 
+it("reads both of two files of one rotation that differ, and the longer of two of which one was cut", async () => {
+  const at = (minute: number): string => line({ time_ms: Date.UTC(2025, 0, 10, 14, minute) });
+  const old = at(1) + at(2);
+  const LOG = "fence-events-detailed.jsonl";
+  const totalWith = (plain: string, packed: Buffer, ending = "gz") => {
+    const directory = directoryWith({ [LOG]: at(9), [`${LOG}.1`]: plain });
+    writeFileSync(join(directory, `${LOG}.1.${ending}`), packed);
+    return total([directory]);
+  };
+  const zstd = (text: string): Buffer => spawnSync("zstd", ["-c"], { input: text }).stdout;
+  expect(await totalWith(at(3), gzipSync(old))).toEqual({
+    total: 4,
+    stderr: expect.stringMatching(/\.1\.gz: differs from \S+\.1: both are read\n$/),
+  });
+  expect(await totalWith(at(3), zstd(old), "zst")).toMatchObject({ total: 4 });
+  for (const [plain, packed, unread] of [
+    [old, gzipSync(old), ".1.gz"],
+    [old + at(3), gzipSync(old), ".1.gz"],
+    [old, gzipSync(old).subarray(0, -20), ".1.gz"],
+    ["", gzipSync(old), ".1"],
+    [old.slice(0, -300), gzipSync(old), ".1"],
+  ] as const) {
+    const called = await totalWith(plain, packed);
+    expect(called.total).toBe(plain.length > old.length ? 4 : 3);
+    expect(called.stderr).toContain(`${LOG}${unread}: not read: `);
+  }
+});
+
 it("uses the readable log where only that survived", async () => {
   const directory = directoryWith();
   writeFileSync(
