@@ -223,7 +223,8 @@ async function argsFrom(argv: Readonly<Record<string, unknown>>, context: Progra
     reverse: argv.reverse === true,
   };
   return {
-    files: Array.isArray(argv.files) ? argv.files.map(String) : [],
+    // What stands behind `--` is no positional to yargs.
+    files: [argv.files ?? [], argv._ ?? []].flat().map(String),
     json: argv.json === true,
     strict: argv.strict === true,
     filters: await parseFilters(words, context.host.now()),

@@ -49,6 +49,7 @@ export function decodeRecord(record: unknown, raw: string, evidence: Evidence): 
   if (typeof target !== "string") return { reason: "no target_node" };
   const timeMs = timeOf(record);
   if (timeMs === undefined) return { reason: "neither time_ms nor a timestamp" };
+  if (!(timeMs >= FIRST_MS && timeMs <= LAST_MS)) return { reason: `no time of the years 0 to 9999: ${timeMs} ms` };
   return {
     record,
     raw,
@@ -69,6 +70,10 @@ const namesOf = (record: Readonly<Record<string, unknown>>): string[] => {
   const names = record.gfs2_filesystems;
   return Array.isArray(names) ? names.filter((name) => typeof name === "string") : [];
 };
+
+/** What a timestamp of the format can say; beyond, calendars end and tables of times with them. */
+const FIRST_MS = Date.parse("0000-01-01T00:00:00Z");
+const LAST_MS = Date.parse("9999-12-31T23:59:59.999Z");
 
 function timeOf(record: Readonly<Record<string, unknown>>): number | undefined {
   if (typeof record.time_ms === "number") return record.time_ms;

@@ -2,7 +2,8 @@
  * Words on the command line → which files hold events, which hold outcomes, in which order.
  * Input:  FILE arguments: files, directories, globs, `-` for stdin; without any the log directory of the recorder
  *         ($LOG_DIR, its configuration file, /var/log/gfs2-fencing), and what still waits in spool and inbox.
- * Output: chains: the files of one log, oldest first, rotated and compressed ones included.
+ * Output: chains: the files of one log, oldest first, rotated and compressed ones included; each file once, whatever
+ *         names led to it.
  * Errors: OpsError bad-input for what is not there or holds no log, io for what cannot be read.
  */
 import { basename, dirname } from "node:path";
@@ -10,7 +11,14 @@ import { OpsError, reasonOf } from "../core/errors.ts";
 import { listNames, readWhole } from "../core/files.ts";
 import { assertLocal } from "../core/local-path.ts";
 import type { ProgramContext } from "../core/program.ts";
-import { type Compression, expandPattern, kindOf } from "../core/streams.ts";
+import {
+  type Compression,
+  expandPattern,
+  kindOf,
+  pathIdentity,
+  readFileBlocks,
+  readingFailed,
+} from "../core/streams.ts";
 import { isGlob } from "./filter.ts";
 
 export const DEFAULT_LOG_DIR = "/var/log/gfs2-fencing";
@@ -34,11 +42,14 @@ export type Inputs = {
   directories: readonly string[];
   /** No FILE was given: spool and inbox of this machine belong to the answer. */
   isDefault: boolean;
+  /** Stdin or another pipe is among them: nothing can be read a second time. */
+  onlyOnce: boolean;
   /** For stderr: what was there and not read, and why. */
   notes: readonly string[];
 };
 
-const STDIN: Chain = { name: "-", files: [{ path: "-", compression: "none" }] };
+const STDIN_PATH = "-";
+const STDIN: Chain = { name: STDIN_PATH, files: [{ path: STDIN_PATH, compression: "none" }] };
 
 const ENDINGS: Readonly<Record<string, Compression>> = {
   ".gz": "gz",
@@ -71,8 +82,10 @@ function placeOf(path: string, base: string): Named | undefined {
   return { path, compression, base, rotation };
 }
 
-function chainOf(name: string, files: readonly Named[], notes: string[]): Chain {
-  const sorted = [...files].sort((a, b) => (a.rotation < b.rotation ? -1 : a.rotation > b.rotation ? 1 : 0));
+async function chainOf(name: string, files: readonly Named[], notes: string[]): Promise<Chain> {
+  // Of two of one rotation the compressed one first: it is the older one, where they differ.
+  const place = ({ rotation, compression }: Named): string => `${rotation} ${compression === "none" ? 1 : 0}`;
+  const sorted = [...files].sort((a, b) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0));
   const kept: Named[] = [];
   for (const file of sorted) {
     const twin = kept.at(-1);
@@ -80,12 +93,52 @@ function chainOf(name: string, files: readonly Named[], notes: string[]): Chain 
       kept.push(file);
       continue;
     }
-    // Both `.1` and `.1.gz`: logrotate is at work, or died at it, and the plain one is whole.
-    const [whole, other] = twin.compression === "none" ? [twin, file] : [file, twin];
+    // Both `.1` and `.1.gz`: logrotate is at work, or died at it, and the plain one is whole. Or compression was switched
+    // on and off, or a file copied back, and they are two files.
+    const unread = (await holds(file, twin)) ? twin : (await holds(twin, file)) ? file : undefined;
+    if (unread === undefined) {
+      notes.push(`${twin.path}: differs from ${file.path}: both are read`);
+      kept.push(file);
+      continue;
+    }
+    const whole = unread === twin ? file : twin;
     kept[kept.length - 1] = whole;
-    notes.push(`${other.path}: not read: ${whole.path} holds the same`);
+    notes.push(`${unread.path}: not read: ${whole.path} holds all that can be read of it`);
   }
   return { name, files: kept.map(({ path, compression }) => ({ path, compression })) };
+}
+
+/** Whether `whole` begins with all that can be read of `part`. */
+async function holds(whole: LogFile, part: LogFile): Promise<boolean> {
+  const there = readableBytes(whole);
+  try {
+    let rest = Buffer.alloc(0);
+    for await (const wanted of readableBytes(part)) {
+      while (rest.length < wanted.length) {
+        const { done, value } = await there.next();
+        if (done) return false;
+        rest = Buffer.concat([rest, value]);
+      }
+      if (!rest.subarray(0, wanted.length).equals(wanted)) return false;
+      rest = rest.subarray(wanted.length);
+    }
+    return true;
+  } finally {
+    await there.return(undefined);
+  }
+}
+
+/** What a file holds, unpacked, up to where it is broken; of a line that is too long only how long it is. */
+async function* readableBytes({ path, compression }: LogFile): AsyncGenerator<Buffer, undefined> {
+  try {
+    for await (const block of readFileBlocks(path, compression)) {
+      if (block.kind === "oversize") yield Buffer.from(`${block.length}\n`);
+      else yield Buffer.from(block.bytes.subarray(block.from, block.to)); // a copy: the block is used again
+    }
+  } catch (error) {
+    const failure = readingFailed(error, path);
+    if (!(failure instanceof OpsError) || failure.kind !== "bad-input") throw failure;
+  }
 }
 
 export async function findInputs(context: ProgramContext, words: readonly string[]): Promise<Inputs> {
@@ -100,20 +153,64 @@ export async function findInputs(context: ProgramContext, words: readonly string
   const outcomes: Chain[] = [];
   const directories: string[] = [];
   const loose: string[] = [];
+  let onlyOnce = false;
   for (const path of new Set(paths)) {
-    if (path !== "-" && (await kindOf(path)).kind === "directory") {
+    const kind = path === STDIN_PATH ? "other" : (await kindOf(path)).kind;
+    onlyOnce ||= kind === "other";
+    if (kind === "directory") {
       const found = await readableLogs(path, notes);
       events.push(...found.events);
       outcomes.push(...found.outcomes);
       directories.push(...found.directories);
     } else loose.push(path);
   }
-  const chains = looseChains(loose, notes);
+  const chains = await looseChains(loose, notes);
   outcomes.push(...chains.outcomes);
   events.push(...chains.events);
+  const found = await eachOnce({ events, outcomes, directories }, notes);
   // Somebody who names only an outcomes file wants to see that.
-  if (events.length === 0) events.push(...outcomes);
-  return { events, outcomes, directories, isDefault: false, notes };
+  return {
+    ...found,
+    events: found.events.length === 0 ? found.outcomes : found.events,
+    isDefault: false,
+    onlyOnce,
+    notes,
+  };
+}
+
+/**
+ * A glob over a log directory, a link, a directory and one above it lead to the same lines again, and those of the original
+ * recorder have no event_id to know them by.
+ */
+async function eachOnce({ events, outcomes, directories }: DirectoryLogs, notes: string[]): Promise<DirectoryLogs> {
+  const directoryOf = (chain: Chain): Promise<string> => pathIdentity(dirname(chain.name));
+  const detailed = new Set<string>();
+  for (const chain of events) if (basename(chain.name) === DETAILED) detailed.add(await directoryOf(chain));
+  const telling: Chain[] = [];
+  for (const chain of events) {
+    if (basename(chain.name) === READABLE && detailed.has(await directoryOf(chain))) {
+      notes.push(`${chain.name}: not read: ${DETAILED} beside it says the same and more`);
+    } else telling.push(chain);
+  }
+  const met = new Set<string>();
+  const isNew = async (path: string): Promise<boolean> => {
+    const identity = path === STDIN_PATH ? path : await pathIdentity(path);
+    if (met.has(identity)) return false;
+    met.add(identity);
+    return true;
+  };
+  const unmet = async (chains: readonly Chain[]): Promise<Chain[]> => {
+    const kept: Chain[] = [];
+    for (const { name, files } of chains) {
+      const once: LogFile[] = [];
+      for (const file of files) if (await isNew(file.path)) once.push(file);
+      if (once.length > 0) kept.push({ name, files: once });
+    }
+    return kept;
+  };
+  const places: string[] = [];
+  for (const directory of directories) if (await isNew(directory)) places.push(directory);
+  return { events: await unmet(telling), outcomes: await unmet(outcomes), directories: places };
 }
 
 async function pathsOf(word: string): Promise<string[]> {
@@ -127,7 +224,7 @@ async function pathsOf(word: string): Promise<string[]> {
 }
 
 /** Files named one by one: those of one directory and one log are a chain, any other is a chain of its own. */
-function looseChains(paths: readonly string[], notes: string[]): { events: Chain[]; outcomes: Chain[] } {
+async function looseChains(paths: readonly string[], notes: string[]): Promise<{ events: Chain[]; outcomes: Chain[] }> {
   const groups = new Map<string, Named[]>();
   const chains: { events: Chain[]; outcomes: Chain[] } = { events: [], outcomes: [] };
   for (const path of paths) {
@@ -145,7 +242,7 @@ function looseChains(paths: readonly string[], notes: string[]): { events: Chain
     groups.set(key, [...(groups.get(key) ?? []), place]);
   }
   for (const [key, files] of groups) {
-    (basename(key) === OUTCOMES ? chains.outcomes : chains.events).push(chainOf(key, files, notes));
+    (basename(key) === OUTCOMES ? chains.outcomes : chains.events).push(await chainOf(key, files, notes));
   }
   return chains;
 }
@@ -181,7 +278,7 @@ const names = (directory: string): Promise<string[]> =>
 
 async function logsIn(directory: string, notes: string[]): Promise<DirectoryLogs | undefined> {
   const all = await names(directory);
-  const chain = (base: string): Chain | undefined => {
+  const chain = async (base: string): Promise<Chain | undefined> => {
     const found: Named[] = [];
     for (const name of all.filter((candidate) => candidate.startsWith(base))) {
       const place = placeOf(`${directory}/${name}`, base);
@@ -191,8 +288,8 @@ async function logsIn(directory: string, notes: string[]): Promise<DirectoryLogs
     return found.length === 0 ? undefined : chainOf(`${directory}/${base}`, found, notes);
   };
   // The readable log says nothing that the detailed one does not: it counts only where it alone survived.
-  const events = chain(DETAILED) ?? chain(READABLE);
-  const outcomes = chain(OUTCOMES);
+  const events = (await chain(DETAILED)) ?? (await chain(READABLE));
+  const outcomes = await chain(OUTCOMES);
   if (!events && !outcomes) return undefined;
   return { events: events ? [events] : [], outcomes: outcomes ? [outcomes] : [], directories: [directory] };
 }
@@ -212,7 +309,10 @@ async function defaultInputs(context: ProgramContext): Promise<Inputs> {
   const notes: string[] = [];
   try {
     const { kind } = await kindOf(directory);
-    if (kind === "directory") return { ...(await readableLogs(directory, notes)), isDefault: true, notes };
+    if (kind === "directory") {
+      const found = await eachOnce(await readableLogs(directory, notes), notes);
+      return { ...found, isDefault: true, onlyOnce: false, notes };
+    }
     throw new OpsError("bad-input", `${directory}: ${kind === "missing" ? "no such directory" : "not a directory"}`, {
       hint: "name the recorder's log directory: LOG_DIR=DIR, or DIR as an argument",
     });
@@ -220,7 +320,7 @@ async function defaultInputs(context: ProgramContext): Promise<Inputs> {
     // A recorder that could not write its log has the events in its spool: those are then all there is to know.
     if (!(error instanceof OpsError) || error.kind !== "bad-input" || !(await somethingWaits())) throw error;
     notes.push(`${error.message}; only what waits in spool and inbox is read`);
-    return { events: [], outcomes: [], directories: [], isDefault: true, notes };
+    return { events: [], outcomes: [], directories: [], isDefault: true, onlyOnce: false, notes };
   }
 }
 

@@ -10,7 +10,7 @@ import { OpsError } from "../core/errors.ts";
 import type { Argv } from "../core/exec.ts";
 import { startReading } from "../core/exec.ts";
 import type { ProgramContext } from "../core/program.ts";
-import { peekFile, readFileBlocks, readStreamBlocks } from "../core/streams.ts";
+import { peekInto, readFileBlocks, readStreamBlocks } from "../core/streams.ts";
 import { NO_FILTERS } from "./filter.ts";
 import { createScanner } from "./scan.ts";
 
@@ -41,7 +41,7 @@ export async function partsOf(path: string, start: number, end: number): Promise
   const ahead = Math.min(HEAD_START_BYTES, (end - start) / 4);
   for (let index = 1; index < count; index += 1) {
     const near = Math.floor(start + ahead + ((end - start - ahead) * index) / count);
-    const newline = (await peekFile(path, near, PROBE_BYTES)).indexOf(0x0a);
+    const newline = (await peekInto(path, (peek) => peek(near, PROBE_BYTES))).indexOf(0x0a);
     const to = near + newline + 1;
     if (newline === -1 || to <= from || to >= end) continue; // in a line that is too long
     parts.push({ start: from, end: to });

@@ -7,19 +7,19 @@
  * Errors: OpsError bad-input, io.
  */
 import { OpsError, reasonOf } from "../core/errors.ts";
-import { errorCode, listNames, readWhole } from "../core/files.ts";
+import { listNames, readWhole } from "../core/files.ts";
 import type { ProgramContext } from "../core/program.ts";
 import {
   type Block,
   countLines,
   kindOf,
-  MAX_LINE_BYTES,
-  peekFile,
   readFileBlocks,
   readFileBlocksBackwards,
+  readingFailed,
   readStreamBlocks,
 } from "../core/streams.ts";
 import { addBadLine, type BadLines, noBadLines } from "./bad-lines.ts";
+import { startFor } from "./bisect.ts";
 import { decodeLine, decodeRecord, isEvent } from "./decode.ts";
 import type { AnalyzedEvent, Evidence } from "./event.ts";
 import { type Filters, matchesEvent } from "./filter.ts";
@@ -33,9 +33,6 @@ const SEEN_IDS = 32_768;
 const CHUNK_BUDGET_BYTES = 16 * 1024 * 1024;
 /** What a block holds is parsed before garbage is looked at again. */
 const MAX_CHUNK_BYTES = 256 * 1024;
-const PROBE_BYTES = 64 * 1024;
-/** A clock set back between an event and its line makes recorded_ms the smaller one; bisecting leaves this much room. */
-const CLOCK_SLACK_MS = 10 * 60_000;
 const MAX_PENDING_BYTES = 1024 * 1024;
 /** About 40 MB of parsed events. */
 const MAX_HELD = 20_000;
@@ -271,7 +268,7 @@ async function* readLogFile(
       if (events.length > 0) yield events;
     }
   } catch (error) {
-    throw named(error, file);
+    throw readingFailed(error, file.path);
   } finally {
     if (seekable) await numberBadLines(logs, file);
   }
@@ -317,19 +314,6 @@ async function* readInParts(
   } finally {
     for (const part of parts) part.stop();
   }
-}
-
-/** System errors and broken compressed data, with the file's name. */
-function named(error: unknown, { path }: LogFile): unknown {
-  const code = errorCode(error);
-  if (error instanceof OpsError || code === undefined) return error;
-  if (code.startsWith("Z_") || code.startsWith("ERR_ZLIB")) {
-    return new OpsError("bad-input", `${path}: not readable as compressed data: ${reasonOf(error)}`, {
-      cause: error,
-      hint: `gzip -t ${path}`,
-    });
-  }
-  return new OpsError("io", `${path}: cannot be read: ${reasonOf(error)}`, { cause: error, hint: `ls -l ${path}` });
 }
 
 /** Events of a block, in its order. */
@@ -392,70 +376,6 @@ async function numberBadLines(logs: Logs, { path }: LogFile): Promise<void> {
     if (evidence.file !== path || evidence.line !== 0 || evidence.offset === undefined) continue;
     evidence.line = 1 + (await countLines(path, evidence.offset));
   }
-}
-
-/**
- * Where the first line recorded at or after `sinceMs` may begin: an event is recorded after it happened, and recorded_ms
- * never falls within a file. 0 for a file whose lines have none (the original recorder's, readable ones).
- */
-async function startFor(path: string, sinceMs: number | undefined): Promise<number> {
-  if (sinceMs === undefined) return 0;
-  const { size } = await kindOf(path);
-  const wantedMs = sinceMs - CLOCK_SLACK_MS;
-  if ((await probe(path, 0, size))?.recordedMs === undefined) return 0;
-  // Invariant: the first wanted line begins in low..high.
-  let low = 0;
-  let high = size;
-  while (high - low > PROBE_BYTES) {
-    const middle = Math.floor((low + high) / 2);
-    const line = await probe(path, middle, high);
-    if (line === undefined) high = middle;
-    else if (line.recordedMs === undefined) return 0;
-    else if (line.recordedMs < wantedMs) low = line.offset;
-    else high = middle;
-  }
-  return low;
-}
-
-/** The first record that begins behind a newline at or after `from` (or at 0); undefined when none begins before `to`. */
-async function probe(
-  path: string,
-  from: number,
-  to: number,
-): Promise<{ offset: number; recordedMs: number | undefined } | undefined> {
-  let position = from;
-  let inLine = from > 0;
-  let length = PROBE_BYTES;
-  while (position < to) {
-    const bytes = await peekFile(path, position, length);
-    if (bytes.length === 0) return undefined;
-    let at = 0;
-    for (;;) {
-      if (inLine) {
-        const newline = bytes.indexOf(0x0a, at);
-        if (newline === -1) break;
-        at = newline + 1;
-        inLine = false;
-      }
-      if (position + at >= to) return undefined;
-      const end = bytes.indexOf(0x0a, at);
-      if (end === -1) break;
-      const decoded = decodeLine(bytes.toString("utf8", at, end), { file: path, line: 0 });
-      if (isEvent(decoded)) {
-        const { recorded_ms: recorded } = decoded.record;
-        return { offset: position + at, recordedMs: typeof recorded === "number" ? recorded : undefined };
-      }
-      at = end + 1; // a bad line says nothing; the next one does
-    }
-    if (at > 0) position += at;
-    else if (length < MAX_LINE_BYTES) length = MAX_LINE_BYTES;
-    else {
-      // Longer than any line of ours.
-      position += bytes.length;
-      inLine = true;
-    }
-  }
-  return undefined;
 }
 
 type Reversed = { filters: Filters; lineNumbers: boolean; seekable: boolean; open: number };

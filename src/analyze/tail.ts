@@ -4,11 +4,12 @@
  * Looks every pollMs: a watch would be a little sooner, but says nothing on every filesystem and about a directory that
  * does not exist. The old file stays open after a rotation until it has been quiet for RETIRE_MS, because a writer that
  * had opened it may still append. Files that came and went between two looks are found among the rotated names.
- * Errors: the system's, other than "not there".
+ * Errors: OpsError io; "not there" is none.
  */
 import { basename, dirname } from "node:path";
 import { type FileHandle, listNames, openToFollow, readAt, statOf } from "../core/files.ts";
 import type { Host } from "../core/host.ts";
+import { readingFailed } from "../core/streams.ts";
 
 export const POLL_MS = 200;
 const RETIRE_MS = 5_000;
@@ -109,6 +110,8 @@ export async function* follow(
       retiring = still;
       if (!signal?.aborted) await host.sleep(pollMs, signal);
     }
+  } catch (error) {
+    throw readingFailed(error, path);
   } finally {
     for (const { handle } of [...retiring, ...(current ? [current] : [])]) await handle.close();
   }

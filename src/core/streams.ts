@@ -69,6 +69,13 @@ type Feed = { next(into: Buffer, at: number, length: number): Promise<number>; c
 
 async function fileFeed(path: string, { start = 0, end = Number.POSITIVE_INFINITY }: ReadPart): Promise<Feed> {
   const handle = await openPlain(path);
+  // A pipe has no positions, and may wait for who writes it: that must not hold the program.
+  if (!(await handle.stat()).isFile()) {
+    return {
+      next: async (into, at, length) => (await handle.read(into, at, length, null)).bytesRead,
+      close: () => handle.close(),
+    };
+  }
   let position = start;
   return {
     async next(into, at, length) {
@@ -135,6 +142,19 @@ async function toolFeed(path: string, compression: keyof typeof TOOLS): Promise<
     })(),
     async () => reading.stop(),
   );
+}
+
+/** System errors and broken compressed data, with the file's name; any other error as it is. */
+export function readingFailed(error: unknown, path: string): unknown {
+  const code = errorCode(error);
+  if (error instanceof OpsError || code === undefined) return error;
+  if (code.startsWith("Z_") || code.startsWith("ERR_ZLIB")) {
+    return new OpsError("bad-input", `${path}: not readable as compressed data: ${reasonOf(error)}`, {
+      cause: error,
+      hint: `gzip -t ${path}`,
+    });
+  }
+  return new OpsError("io", `${path}: cannot be read: ${reasonOf(error)}`, { cause: error, hint: `ls -l ${path}` });
 }
 
 /** The lines of a file, decompressed. */
@@ -207,11 +227,14 @@ async function* blocksOf(feed: Feed, { start = 0, chunkBytes = CHUNK_BYTES }: Re
   }
 }
 
-/** At most `length` bytes from `position`; fewer at the end. For looking into a file without reading it all. */
-export async function peekFile(path: string, position: number, length: number): Promise<Buffer> {
+/** At most `length` bytes from `position`; fewer at the end. */
+export type Peek = (position: number, length: number) => Promise<Buffer>;
+
+/** For looking into a file at many places without reading it all. */
+export async function peekInto<T>(path: string, look: (peek: Peek) => Promise<T>): Promise<T> {
   const handle = await openPlain(path);
   try {
-    return await readAt(handle, position, length);
+    return await look((position, length) => readAt(handle, position, length));
   } finally {
     await handle.close();
   }
@@ -230,6 +253,13 @@ export async function kindOf(path: string): Promise<{ kind: PathKind; size: numb
     throw new OpsError("io", `${path}: cannot be read: ${reasonOf(error)}`, { cause: error, hint: `ls -ld ${path}` });
   }
 }
+
+/** The same for two paths that lead to one file or directory; the path itself where it leads to nothing that can be seen. */
+export const pathIdentity = (path: string): Promise<string> =>
+  stat(path, { bigint: true }).then(
+    ({ dev, ino }) => `${dev}:${ino}`,
+    () => path,
+  );
 
 /** Paths that match a shell pattern, sorted. */
 export async function expandPattern(pattern: string): Promise<string[]> {

@@ -7,7 +7,16 @@ import { readJournal, readJournals } from "../core/journal.ts";
 import type { ProgramContext } from "../core/program.ts";
 import { escapeControl } from "../core/text.ts";
 import { createParser } from "../core/words.ts";
-import { entryRecord, isHalfUndone, isOpen, renderEntries, renderEntry, renderPlan, reportRecord } from "./render.ts";
+import {
+  entryRecord,
+  isHalfUndone,
+  isOpen,
+  renderEntries,
+  renderEntry,
+  renderStepsLeft,
+  reportRecord,
+  stepsLeft,
+} from "./render.ts";
 import { requireRoot, resumeEntry, type Told, undoEntry } from "./run-plan.ts";
 
 const VERBS = {
@@ -43,7 +52,7 @@ export async function runJournal(context: ProgramContext, words: readonly string
     .strictOptions();
   if (verb === "resume" || verb === "undo")
     parser.option("dry-run", {
-      describe: "show the plan and what became of its steps; change nothing",
+      describe: "show what became of its steps and what would be run; change nothing",
       type: "boolean",
     });
   if (verb === "undo")
@@ -80,12 +89,8 @@ export async function runJournal(context: ProgramContext, words: readonly string
   }
   if (id === undefined) throw new OpsError("usage", `${name}: which operation?`, { hint: "fencepost journal list" });
   const entry = await readJournal(host, id);
-  if (verb === "show" || args["dry-run"]) {
-    await out(
-      args.json
-        ? `${JSON.stringify(entryRecord(entry))}\n`
-        : `${renderEntry(entry)}${args["dry-run"] ? renderPlan(entry.plan, "[DRY-RUN] ") : ""}`,
-    );
+  if (verb !== "resume" && verb !== "undo") {
+    await out(args.json ? `${JSON.stringify(entryRecord(entry))}\n` : renderEntry(entry));
     return 0;
   }
   if (entry.state === "running") {
@@ -97,6 +102,15 @@ export async function runJournal(context: ProgramContext, words: readonly string
     throw new OpsError("usage", `${id}: it is ${entry.state}: nothing to ${verb}`, {
       hint: `fencepost journal show ${id}`,
     });
+  }
+  if (args["dry-run"]) {
+    const would_run = stepsLeft(entry, verb).map(({ step, argv }) => ({ id: step.id, command: argv ?? null }));
+    await out(
+      args.json
+        ? `${JSON.stringify({ ...entryRecord(entry), would_run })}\n`
+        : `${renderEntry(entry)}${renderStepsLeft(entry, verb)}`,
+    );
+    return 0;
   }
   const reports = await (verb === "resume" ? resumeEntry(told, entry) : undoEntry(told, entry));
   if (args.json) await out(`${JSON.stringify(reportRecord(entry.plan, id, reports))}\n`);

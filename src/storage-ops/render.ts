@@ -103,6 +103,32 @@ export function renderEntry(entry: JournalEntry): string {
   return `${lines.join("\n")}\n`;
 }
 
+/** What going on with it, or taking it back, would run: each step once more asked whether it is so already. */
+export function stepsLeft(
+  { plan, steps }: JournalEntry,
+  verb: "resume" | "undo",
+): { step: Step; argv: Argv | undefined }[] {
+  if (verb === "undo")
+    return [...plan.steps]
+      .reverse()
+      .filter(({ id }) => steps.get(id)?.begun)
+      .map((step) => ({ step, argv: step.undo && "argv" in step.undo ? step.undo.argv : undefined }));
+  return plan.steps
+    .filter(({ id }) => !["done", "already"].includes(steps.get(id)?.state ?? ""))
+    .map((step) => ({ step, argv: step.argv }));
+}
+
+export function renderStepsLeft(entry: JournalEntry, verb: "resume" | "undo"): string {
+  const left = stepsLeft(entry, verb);
+  if (left.length === 0) return `[DRY-RUN] nothing to ${verb}\n`;
+  return left
+    .map(({ step, argv }, at) => {
+      const runs = argv ? `Would run: ${commandLine(argv)}` : undoText(step);
+      return `[DRY-RUN] ${at + 1}. ${verb === "undo" ? "take back: " : ""}${step.title}\n[DRY-RUN]    ${runs}\n`;
+    })
+    .join("");
+}
+
 const attempts = ({ undoAttempts }: JournalEntry): string => `${counted(undoAttempts, "attempt")} to undo it`;
 
 /** Taking it back was begun, and did not come to its end. */

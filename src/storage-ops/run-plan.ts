@@ -137,7 +137,8 @@ async function drive(
         else await tell(`✗ ${step.id}: ${report.status}: ${report.detail}`, "ERROR");
       },
     });
-    throwUnlessWhole(plan, journal, reports, verb);
+    const failure = failureOfRun(plan, journal, reports, verb);
+    if (failure) throw failure;
     return reports;
   } finally {
     await view?.end(false);
@@ -146,17 +147,20 @@ async function drive(
   }
 }
 
-function throwUnlessWhole(plan: Plan, { id }: Journal, reports: readonly StepReport[], verb: string): void {
+/** Why it did not come to its end, if it did not: `partial` once anything was changed, also by a run before this one. */
+export function failureOfRun(
+  plan: Plan,
+  { id, stateOf }: Pick<Journal, "id" | "stateOf">,
+  reports: readonly StepReport[],
+  verb: "resume" | "undo",
+): OpsError | undefined {
   const bad = reports.find(({ status }) => !["done", "already", "undone", "kept"].includes(status));
-  if (!bad) return;
-  const changes = (step: Plan["steps"][number] | undefined): boolean =>
-    step?.destructive === true || step?.undo !== undefined;
-  const changed = reports.some(
-    (report) =>
-      (report.status === "done" || report.status === "undone") &&
-      changes(plan.steps.find((step) => step.id === report.id)),
-  );
+  if (!bad) return undefined;
+  const moved = verb === "resume" ? "done" : "undone";
+  const changed =
+    reports.some(({ halfway }) => halfway) ||
+    plan.steps.some((step) => (step.destructive || step.undo) && stateOf(step.id) === moved);
   const kind = bad.kind === "unsafe" ? "unsafe" : changed || bad.kind === undefined ? "partial" : bad.kind;
   const what = bad.status === "skipped" ? bad.detail : `${bad.status}: ${bad.detail}`;
-  throw new OpsError(kind, `${plan.title}: ${bad.id}: ${what}`, { hint: `fencepost journal ${verb} ${id}` });
+  return new OpsError(kind, `${plan.title}: ${bad.id}: ${what}`, { hint: `fencepost journal ${verb} ${id}` });
 }

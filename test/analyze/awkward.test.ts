@@ -1,6 +1,7 @@
 /** Files as they really are after crashes, rotations and copies: right answers or a clear error. */
 import { spawnSync } from "node:child_process";
-import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
@@ -158,6 +159,34 @@ it("reads a directory's rotated and compressed files as one log, oldest first, a
   ]);
 });
 
+it("reads both of two files of one rotation that differ, and the longer of two of which one was cut", async () => {
+  const at = (minute: number): string => line({ time_ms: Date.UTC(2025, 0, 10, 14, minute) });
+  const old = at(1) + at(2);
+  const LOG = "fence-events-detailed.jsonl";
+  const totalWith = (plain: string, packed: Buffer, ending = "gz") => {
+    const directory = directoryWith({ [LOG]: at(9), [`${LOG}.1`]: plain });
+    writeFileSync(join(directory, `${LOG}.1.${ending}`), packed);
+    return total([directory]);
+  };
+  const zstd = (text: string): Buffer => spawnSync("zstd", ["-c"], { input: text }).stdout;
+  expect(await totalWith(at(3), gzipSync(old))).toEqual({
+    total: 4,
+    stderr: expect.stringMatching(/\.1\.gz: differs from \S+\.1: both are read\n$/),
+  });
+  expect(await totalWith(at(3), zstd(old), "zst")).toMatchObject({ total: 4 });
+  for (const [plain, packed, unread] of [
+    [old, gzipSync(old), ".1.gz"],
+    [old + at(3), gzipSync(old), ".1.gz"],
+    [old, gzipSync(old).subarray(0, -20), ".1.gz"],
+    ["", gzipSync(old), ".1"],
+    [old.slice(0, -300), gzipSync(old), ".1"],
+  ] as const) {
+    const called = await totalWith(plain, packed);
+    expect(called.total).toBe(plain.length > old.length ? 4 : 3);
+    expect(called.stderr).toContain(`${LOG}${unread}: not read: `);
+  }
+});
+
 it("uses the readable log where only that survived", async () => {
   const directory = directoryWith();
   writeFileSync(
@@ -167,6 +196,29 @@ it("uses the readable log where only that survived", async () => {
   const called = await analyze(["filesystems", "--json", directory]);
   // The readable log does not tell "none" from "nobody could be asked".
   expect(JSON.parse(called.stdout)).toMatchObject({ total: 1, none: 0, unknown: 1 });
+});
+
+it("reads a file once, whatever names lead to it, and a readable log only where it alone survived", async () => {
+  const readable = '[2025-01-10 14:23:16] ACTION=off TARGET=n1 GFS2=["none-detected"] STATUS=initiated DETAILS=x\n';
+  const directory = directoryWith({
+    "a/fence-events-detailed.jsonl": originalLine() + originalLine(),
+    "a/fence-events-readable.log": readable.repeat(2),
+    "b/fence-events-readable.log": readable,
+  });
+  const detailed = `${directory}/a/fence-events-detailed.jsonl`;
+  symlinkSync("a", `${directory}/c`);
+  symlinkSync(detailed, `${directory}/link.jsonl`);
+  const a = `${directory}/a`;
+  for (const words of [
+    [`${a}/*`],
+    [detailed, `${a}/./fence-events-detailed.jsonl`],
+    [detailed, `${directory}/link.jsonl`],
+  ])
+    expect((await total(words)).total, words.join(" ")).toBe(2);
+  expect((await total([`${a}/*`])).stderr).toContain(`${a}/fence-events-readable.log: not read: `);
+  expect(await total([directory])).toEqual({ total: 3, stderr: "" });
+  expect(await total([directory, a, `${directory}/c`])).toEqual({ total: 3, stderr: "" });
+  expect(await total([`${a}/fence-events-readable.log`])).toEqual({ total: 2, stderr: "" });
 });
 
 it("merges several recorders by time and drops what comes twice", async () => {
@@ -187,8 +239,50 @@ it("merges several recorders by time and drops what comes twice", async () => {
   expect(counted.total).toBe(5);
 });
 
+it("reads the files named behind `--`, whatever they are called, and never the default log in their place", async () => {
+  const path = fileWith(line({ target_node: "only-here" }), "a.jsonl");
+  const world = { env: { LOG_DIR: dirname(fileWith(line() + line())) }, stdin: line() };
+  const counted = async (...words: string[]) => {
+    const called = await analyze(["count", "--json", ...words], world);
+    return called.exitCode === 0 ? (JSON.parse(called.stdout) as { total: number }).total : called.stderr;
+  };
+  expect(await counted("--", path)).toBe(1);
+  expect(await counted("--", "-")).toBe(1);
+  expect(await counted(path, "--", fileWith(line()))).toBe(2);
+  expect(await counted("--", `${dirname(path)}/b.jsonl`)).toContain("b.jsonl: no such file");
+  expect(await counted("--", "--json")).toContain("--json: no such file");
+  const page = await analyze(["why", "only-here", "--json", "--pacemaker-log", path, "--", path], world);
+  expect(page.json()).toMatchObject([{ target_node: "only-here" }]);
+});
+
 it("reads stdin for a lone hyphen, also through several chunks", async () => {
   const text = Array.from({ length: 50 }, (_, index) => line({ target_node: `n-${index % 5}` })).join("");
   expect(await total(["-"], text)).toEqual({ total: 50, stderr: "" });
   expect(await total(["--node", "n-3", "-"], text)).toEqual({ total: 10, stderr: "" });
+});
+
+it("reads a pipe that has a name, as the shell's <(…), and never a second time", async () => {
+  const pipe = join(directoryWith(), "events.jsonl");
+  spawnSync("mkfifo", [pipe]);
+  const text = Array.from({ length: 500 }, (_, index) => line({ target_node: `n-${index % 5}` })).join("");
+  for (const [words, expected] of [
+    [[], 500],
+    [["--node", "n-3"], 100],
+    [["--since", "1d"], 500],
+  ] as const) {
+    const writing = writeFile(pipe, text);
+    expect(await total([...words, pipe])).toEqual({ total: expected, stderr: "" });
+    await writing;
+  }
+  const writing = writeFile(pipe, text);
+  expect(await analyze(["verify", pipe, fileWith(line(), "fence-outcomes.jsonl")])).toMatchObject({ exitCode: 0 });
+  await writing;
+  expect(await analyze(["incidents", "--history", "live", pipe])).toMatchObject({
+    exitCode: 64,
+    stderr: expect.stringContaining("cannot come from a pipe"),
+  });
+  expect(await analyze(["tail", pipe])).toMatchObject({
+    exitCode: 64,
+    stderr: `tail: ${pipe}: a pipe is no log that can be followed\n`,
+  });
 });

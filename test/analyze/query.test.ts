@@ -227,6 +227,24 @@ it("finds the same by bisecting a big file as by reading it, forwards and backwa
   }
 });
 
+it.each([
+  ["two of the same length", 3_000, 3_000],
+  ["a short one first", 60, 5_000],
+  ["a short one last", 5_000, 60],
+])("finds all since a time in a file that was put together from several: %s", async (_, first, second) => {
+  const endMs = NOW.getTime();
+  const dayOf = (count: number, seed: number) =>
+    [...eventLines({ count, endMs: 0, seed })].map((text, index) => {
+      const timeMs = endMs - Math.floor(((count - index) * 24 * 3_600_000) / count);
+      return JSON.stringify({ ...(JSON.parse(text) as object), time_ms: timeMs, recorded_ms: timeMs });
+    });
+  const path = fileWith(`${[...dayOf(first, 1), ...dayOf(second, 2)].join("\n")}\n`);
+  for (const words of [[], ["--reverse"]]) {
+    const { lines } = await events("--since", "6h", ...words, path);
+    expect(lines.length, `${words}`).toBe(first / 4 + second / 4);
+  }
+});
+
 it("reads a file whose lines have no recorded_ms from its beginning", async () => {
   const path = fileWith("");
   for (let index = 0; index < 500; index += 1) {
@@ -300,6 +318,28 @@ it("draws a timeline with the empty rows that lie between", async () => {
   expect(text.stdout).toMatch(/2025-01-06 +2 {2}█{20,}\n2025-01-07 +-\n2025-01-08 +1 {2}█{10,}/);
   const weeks = await analyze(["timeline", "--by", "week", "--json", path]);
   expect(JSON.parse(weeks.stdout)).toMatchObject({ by: "week", total: 3, rows: [{ count: 3 }] });
+});
+
+it("takes a line with an impossible time for a bad one, and shows the others", async () => {
+  const impossible = ["1e300", "1e400", "-8.7e15", "253402300800000"].map((timeMs) =>
+    line().replace(/(?<="time_ms":)\d+/, timeMs),
+  );
+  const path = fileWith(line() + impossible.join("") + line());
+  for (const by of ["hour", "day", "week", "month"]) {
+    const { stdout, stderr } = await analyze(["timeline", "--by", by, "--json", path]);
+    expect(JSON.parse(stdout)).toMatchObject({ total: 2, rows: [{ count: 2 }] });
+    expect(stderr.match(/:[2-5]: not counted: no time of the years 0 to 9999/g)).toHaveLength(4);
+  }
+});
+
+it("shows a timeline to the hour also when a clock stood at 1970, without every hour since", async () => {
+  const at = (hour: number) => line({ time_ms: new Date(2025, 0, 10, hour).getTime() });
+  const path = fileWith(line({ time_ms: 1 }) + at(10) + at(13));
+  const { json, stderr, exitCode } = await analyze(["timeline", "--by", "hour", "--json", path]);
+  expect(exitCode).toBe(0);
+  const [{ rows }] = json() as [{ rows: { count: number }[] }];
+  expect(rows.map(({ count }) => count)).toEqual([1, 1, 0, 0, 1]);
+  expect(stderr).toMatch(/^timeline: 19\S+ \d\d:00 to 2025-01-10 10:00: too many hours without events to show each\n$/);
 });
 
 const SUBCOMMANDS = ["events", "count --by node,fs", "nodes", "filesystems", "timeline --by hour"];

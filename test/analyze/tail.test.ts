@@ -67,6 +67,14 @@ describe("following a file", () => {
     expect(result.lines).toEqual(["1", "half", "next"]);
   });
 
+  it("says that a log cannot be read, and does not wait for it", async () => {
+    const path = `${directoryWith({ [`${LOG}/entry`]: "" })}/${LOG}`;
+    await expect(followed({ path }, [])).rejects.toMatchObject({
+      kind: "io",
+      message: expect.stringContaining(`${path}: cannot be read: EISDIR`),
+    });
+  });
+
   it("loses and doubles nothing when the file is rotated, even lines written to the old file afterwards", async () => {
     const path = `${directoryWith({ [LOG]: "1\n" })}/${LOG}`;
     const result = await followed({ path }, [

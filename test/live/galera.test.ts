@@ -131,6 +131,14 @@ liveDescribe("MariaDB Galera nodes", GALERA_NEEDS, () => {
     expectRefused(await add("node9"), /10\.77\.0\.9 could not be looked at/);
     await lab.sh("node4", "mkdir /var/lib/mysql/shop");
     expectRefused(await add("node4"), /\/var\/lib\/mysql is not empty \(shop\)/);
+    // A data directory behind a link: what is there counts, not the link.
+    const moved = "/etc/mysql/mariadb.conf.d/99-moved.cnf";
+    await lab.sh(
+      "node4",
+      `mkdir -p /moved/shop; ln -s /moved /srv/mysql; printf '[mysqld]\\ndatadir=/srv/mysql\\n' >${moved}`,
+    );
+    expectRefused(await add("node4"), /\/srv\/mysql is not empty \(shop\)/);
+    await lab.sh("node4", `rm -r ${moved} /srv/mysql /moved`);
     await lab.sh("node4", "rmdir /var/lib/mysql/shop; cp /etc/mysql/mariadb.conf.d/60-galera.cnf /root/");
     await lab.must("node4", ["tee", MEMBER_FILE], { input: "[galera]\nwsrep_cluster_address=gcomm://10.77.0.200\n" });
     expectRefused(await add("node4"), /names another cluster: gcomm:\/\/10\.77\.0\.200/);

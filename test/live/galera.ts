@@ -27,7 +27,7 @@ wsrep_sst_method         = rsync
 binlog_format            = row
 default_storage_engine   = InnoDB
 innodb_autoinc_lock_mode = 2
-bind-address             = 0.0.0.0
+bind-address             = *
 `;
 
 export async function startGalera(members: number, others: number) {

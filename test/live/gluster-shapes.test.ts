@@ -105,11 +105,23 @@ liveDescribe("GlusterFS volumes of every shape", GLUSTER_NEEDS, () => {
     expect(await lab.bricks("arb")).toHaveLength(2);
   });
 
+  const killGlusterd = async (node: string): Promise<void> => {
+    await lab.sh(node, `for p in /proc/[0-9]*; do [ "$(cat $p/comm)" != glusterd ] || kill -9 "\${p#/proc/}"; done`);
+    await lab.waitForPeers("Disconnected");
+  };
+
+  it("takes a dead node without a brick out of the pool, which gluster does without force", async () => {
+    await lab.gluster("node1", `peer probe ${addressOf("node4")}`);
+    await lab.waitForPeers();
+    await killGlusterd("node4");
+    const removed = await remove(["node4"]);
+    expect(exits(removed)).toMatch(/^0 /);
+    expect(removed.stderr).toContain(`${addressOf("node4")} is not connected and not told`);
+    expect(await lab.pool()).toEqual([addressOf("node2"), "localhost"]);
+  });
+
   it("refuses every change while glusterd of a peer is dead, and its bricks count as unknown", async () => {
-    await lab.sh("node2", `for p in /proc/[0-9]*; do [ "$(cat $p/comm)" != glusterd ] || kill -9 "\${p#/proc/}"; done`);
-    await lab.waitFor("the peer to be seen as gone", async () =>
-      (await lab.gluster("node1", "peer status")).includes("(Disconnected)"),
-    );
+    await killGlusterd("node2");
     for (const refused of [await add(["node3"], " --brick /data/glusterfs/arb2"), await remove(["node2"])]) {
       expect(exits(refused)).toMatch(/^107 .*peer \S+ is not connected/);
     }

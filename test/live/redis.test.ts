@@ -86,7 +86,10 @@ liveDescribe("Redis nodes", NEEDS, () => {
     expect(stdout).toContain(`[DRY-RUN]    Would run: redis-cli --cluster add-node ${D}:6379 ${A}:6379\n`);
     expect(stdout).toContain(`Would run: redis-cli --cluster rebalance ${A}:6379 --cluster-use-empty-masters\n`);
     expect(stdout).not.toContain(PASSWORD);
-    expectRefused(await lab.fencepost(words("remove", A)), /2 masters would be left: a Redis cluster needs 3/);
+    expectRefused(
+      await lab.fencepost(words("remove", A)),
+      /2 masters would be left with slots: a Redis cluster needs 3/,
+    );
     // 10.78.0.1 is in the cluster, 10.78.0.10 is not.
     expectRefused(await lab.fencepost(words("remove", TEN)), /10\.78\.0\.10:6379: not a node of this cluster/, 64);
     await lab.redis(D, "CLUSTER", "ADDSLOTS", "7");
@@ -151,6 +154,7 @@ liveDescribe("Redis nodes", NEEDS, () => {
     expect((await lab.fencepost("journal list")).stdout).toMatch(new RegExp(`${id} +interrupted`));
     // Nobody moves it now, and still nothing new is begun over it.
     expectRefused(await lab.fencepost(words("remove", REPLICA)), /slots? \d+.* half-way moved/);
+    expectRefused(await lab.fencepost(`journal undo ${id}`), /cannot be taken back: Redis may have made it a replica/);
     const resumed = expectDone(await lab.fencepost(`journal resume ${id}`));
     const acknowledged = await writer.stop();
     expect(resumed.stdout).toContain("✓ Slots resharded\n");

@@ -98,14 +98,10 @@ type Known = { unrecorded: Incident[]; byLine: Map<string, ReconciledFence> };
 const lineKey = ({ evidence, eventId }: Incident["events"][number]): string =>
   eventId ?? `${evidence.file}:${evidence.line}`;
 
-async function historyFor(
-  context: ProgramContext,
-  { own, files }: AnalyzeArgs,
-  logs: Logs,
-): Promise<Known | undefined> {
+async function historyFor(context: ProgramContext, { own }: AnalyzeArgs, logs: Logs): Promise<Known | undefined> {
   if (own.history === undefined) return undefined;
-  if (files.includes("-"))
-    throw new OpsError("usage", "--history: the logs are read twice, so they cannot come from stdin");
+  if (logs.inputs.onlyOnce)
+    throw new OpsError("usage", "--history: the logs are read twice, so they cannot come from a pipe");
   const history = await readHistory(context, String(own.history));
   const completed = history.flatMap(({ completedMs }) => completedMs ?? []);
   const lines: Incident["events"][number][] = [];

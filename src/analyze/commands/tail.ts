@@ -87,7 +87,9 @@ async function pathsToFollow(context: ProgramContext, files: readonly string[]):
     if (files.length === 0) await assertLocal(path, context.host.readText("/proc/self/mountinfo") ?? "");
     const { kind } = await kindOf(path);
     // What is not there yet is a directory, unless it has the name of a log.
-    const isFile = kind === "file" || kind === "other" || (kind === "missing" && /\.(jsonl|log)$/.test(path));
+    if (kind === "other")
+      throw new OpsError("usage", `tail: ${path}: a pipe is no log that can be followed`, { hint: `events ${path}` });
+    const isFile = kind === "file" || (kind === "missing" && /\.(jsonl|log)$/.test(path));
     paths.push(...(isFile ? [path] : [`${path}/${DETAILED}`, `${path}/${OUTCOMES}`]));
   }
   return paths;

@@ -1,8 +1,8 @@
 /**
  * `timeline --by hour|day|week|month`: how many events in each, with bars; local time, weeks from Monday.
- * JSON: {"by":"day","total":N,"rows":[{"start":"2025-01-10T00:00:00.000Z","count":n},…]}, also those without events.
+ * JSON: {"by":"day","total":N,"rows":[{"start":"2025-01-10T00:00:00.000Z","count":n},…]}, also those without events, as far
+ * as they are not too many.
  */
-import { OpsError } from "../../core/errors.ts";
 import { showNumber } from "../../core/text.ts";
 import { type AnalyzeCommand, withLogs } from "../command.ts";
 import { collectGarbage, leaveGarbage, readBatches } from "../read.ts";
@@ -11,11 +11,19 @@ import { isoTime, paintFor, renderTable } from "../table.ts";
 const UNITS = ["hour", "day", "week", "month"] as const;
 type Unit = (typeof UNITS)[number];
 
-/** More rows than anybody reads, and a wrong clock of 1970 must not fill the memory. */
+/** More rows than anybody reads: a wrong clock of 1970 must not fill the memory. */
 const MAX_ROWS = 100_000;
+const HOUR_MS = 3_600_000;
+const UNIT_MS: Readonly<Record<Unit, number>> = {
+  hour: HOUR_MS,
+  day: 24 * HOUR_MS,
+  week: 7 * 24 * HOUR_MS,
+  month: 30 * 24 * HOUR_MS,
+};
 const WIDEST_BAR = 60;
 /** Years by the hour are a table of which not all rows need be in memory as text. */
 const ROWS_AT_ONCE = 500;
+const SHOWN_GAPS = 5;
 /** Events come nearly in order of time, so a few are enough. */
 const MAX_STARTS = 1_000;
 
@@ -51,7 +59,12 @@ export const timeline: AnalyzeCommand = {
         }
       }
     });
-    const rows = fill(counts, unit);
+    const { rows, leftOut } = fill(counts, unit);
+    for (const { fromMs, toMs } of leftOut.slice(0, SHOWN_GAPS))
+      context.err(
+        `timeline: ${label(fromMs, unit)} to ${label(toMs, unit)}: too many ${unit}s without events to show each`,
+      );
+    if (leftOut.length > SHOWN_GAPS) context.err(`timeline: ${leftOut.length - SHOWN_GAPS} more such gaps`);
     if (args.json) {
       const encoded = rows.map(([startMs, count]) => ({ start: isoTime(startMs), count }));
       await context.out(`${JSON.stringify({ by: unit, total, rows: encoded })}\n`);
@@ -101,31 +114,42 @@ function startOf(timeMs: number, unit: Unit): number {
     // By subtraction, because an hour that a clock change repeats is two hours.
     return timeMs - (date.getMinutes() * 60 + date.getSeconds()) * 1_000 - date.getMilliseconds();
   }
-  const day = unit === "month" ? 1 : unit === "week" ? date.getDate() - ((date.getDay() + 6) % 7) : date.getDate();
-  return new Date(date.getFullYear(), date.getMonth(), day).getTime();
+  date.setDate(unit === "month" ? 1 : unit === "week" ? date.getDate() - ((date.getDay() + 6) % 7) : date.getDate());
+  return date.setHours(0, 0, 0, 0);
 }
 
 function next(startMs: number, unit: Unit): number {
   const date = new Date(startMs);
-  if (unit === "hour") return startMs + 3_600_000;
-  if (unit === "month") return new Date(date.getFullYear(), date.getMonth() + 1, 1).getTime();
-  return new Date(date.getFullYear(), date.getMonth(), date.getDate() + (unit === "week" ? 7 : 1)).getTime();
+  if (unit === "hour") return startMs + HOUR_MS;
+  if (unit === "month") date.setMonth(date.getMonth() + 1);
+  else date.setDate(date.getDate() + (unit === "week" ? 7 : 1));
+  return date.setHours(0, 0, 0, 0);
 }
 
-/** With the rows that have no events: a gap is seen as a gap. */
-function fill(counts: ReadonlyMap<number, number>, unit: Unit): [number, number][] {
+type Gap = { fromMs: number; toMs: number };
+
+/**
+ * With the rows that have no events: a gap is seen as a gap. Where all of them would be too many, the longest gaps are
+ * left out: those that a wrong clock makes.
+ */
+function fill(counts: ReadonlyMap<number, number>, unit: Unit): { rows: [number, number][]; leftOut: Gap[] } {
   const starts = [...counts.keys()].sort((a, b) => a - b);
-  const [first] = starts;
-  const last = starts.at(-1);
-  if (first === undefined || last === undefined) return [];
-  const rows: [number, number][] = [];
-  for (let start = first; start <= last; start = next(start, unit)) {
-    if (rows.length >= MAX_ROWS) {
-      throw new OpsError("usage", `timeline: more than ${MAX_ROWS} rows of an ${unit}`, { hint: "--by month" });
-    }
-    rows.push([start, counts.get(start) ?? 0]);
+  const gaps = starts.slice(1).map((toMs, index) => ({ fromMs: starts[index] ?? toMs, toMs }));
+  const filled = new Set<number>();
+  let room = MAX_ROWS - starts.length;
+  for (const { fromMs, toMs } of [...gaps].sort((a, b) => a.toMs - a.fromMs - (b.toMs - b.fromMs))) {
+    room -= Math.round((toMs - fromMs) / UNIT_MS[unit]) - 1;
+    if (room < 0) break;
+    filled.add(fromMs);
   }
-  return rows;
+  const rows: [number, number][] = [];
+  for (const [index, start] of starts.entries()) {
+    rows.push([start, counts.get(start) ?? 0]);
+    const until = starts[index + 1];
+    if (until === undefined || !filled.has(start)) continue;
+    for (let empty = next(start, unit); empty < until; empty = next(empty, unit)) rows.push([empty, 0]);
+  }
+  return { rows, leftOut: gaps.filter(({ fromMs }) => !filled.has(fromMs)) };
 }
 
 function label(startMs: number, unit: Unit): string {

@@ -71,7 +71,7 @@ export const verify: AnalyzeCommand = {
       totals.events += events;
     }
     await report(await pendingProblems(context, inputs));
-    if (!chains.some(({ name }) => name === "-")) await reportLoneOutcomes(logs, report);
+    if (!inputs.onlyOnce) await reportLoneOutcomes(logs, report);
     if (args.json) await context.out(`${JSON.stringify({ problems, ...totals })}\n`);
     else {
       for (const [kind, count] of shown)

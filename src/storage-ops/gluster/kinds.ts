@@ -11,6 +11,8 @@ import { list, text } from "../step-data.ts";
 import { reasonsAgainstBlame } from "./blame.ts";
 import { readHealCount } from "./heal-count.ts";
 import { lookUpEveryFile } from "./look-up.ts";
+import { standingOfRebalance, standingOfRemoval } from "./moving.ts";
+import { isHere, withNames } from "./names.ts";
 import { type Grow, reasonsAgainstAdd, refuse } from "./plan.ts";
 import { reasonsAgainstRemoval } from "./remove-plan.ts";
 import { reasonsAgainstDetach } from "./safety.ts";
@@ -20,12 +22,10 @@ import {
   findPeer,
   GLUSTER_TIMEOUT_MS,
   glusterArgv,
-  type Migration,
   type Peer,
   type Pool,
   readCrawls,
   readHeal,
-  readMigration,
   readPeers,
   readPool,
   readVolumeStatus,
@@ -117,7 +117,7 @@ async function guardRemoval(step: Step, host: Host): Promise<void> {
       reasons.push(`it was replica ${step.data.replica} when this was planned and is replica ${volume.replica} now`);
     }
     if (isCommit) {
-      const state = migrationStanding(await readMigration(host, name, bricks));
+      const state = await standingOfRemoval(step, host, bricks);
       if (state.state !== "done") reasons.push(`the data has not moved: ${state.detail}`);
     }
     return reasons;
@@ -134,33 +134,6 @@ const withoutTasks = (pool: Awaited<ReturnType<typeof readPool>>, volume: string
   const status = pool.status.get(volume);
   return status ? { ...pool, status: new Map([...pool.status, [volume, { ...status, tasks: [] }]]) } : pool;
 };
-
-/** What a removed brick skips is lost with it; what a rebalance skips stays where it is, and is served from there. */
-function migrationStanding(migration: Migration | undefined, skips: "lose" | "stay" = "lose"): Standing {
-  if (migration === undefined || migration.nodes.length === 0) return { state: "todo", detail: "not started" };
-  const { nodes } = migration;
-  const bad = nodes.filter(
-    ({ status, failures, skipped }) =>
-      status === "failed" || failures !== 0 || (skipped !== 0 && (skips === "lose" || skipped === "unknown")),
-  );
-  const running = nodes.filter(({ status }) => !["completed", "failed", "stopped"].includes(status));
-  const files = nodes.reduce((sum, node) => sum + node.files, 0);
-  if (running.length > 0) {
-    const told = running.map(({ node, status }) => `${node} ${status}`).join(", ");
-    return { state: "working", detail: `${files} files moved; ${told}`, moves: true };
-  }
-  if (nodes.some(({ status }) => status === "stopped")) return { state: "todo", detail: "stopped" };
-  if (bad.length > 0) {
-    const told = bad.map(
-      ({ node, status, failures, skipped }) => `${node} ${status}, ${failures} failed, ${skipped} skipped`,
-    );
-    const log = "/var/log/glusterfs/*-rebalance.log on that node";
-    throw new OpsError("unsafe", `data was not moved: ${told.join("; ")}: see ${log}`, { hint: log });
-  }
-  const skipped = nodes.reduce((sum, node) => sum + (node.skipped === "unknown" ? 0 : node.skipped), 0);
-  const stayed = skipped > 0 ? `, ${skipped} left where they are: no more room elsewhere` : "";
-  return { state: "done", detail: `completed on ${nodes.length} nodes, ${files} files moved${stayed}` };
-}
 
 export function healStanding(heal: readonly BrickHeal[], bricks: readonly string[]): Standing {
   const silent = bricks.filter((brick) => !heal.some((one) => one.brick === brick));
@@ -266,13 +239,13 @@ export const GLUSTER_KINDS = {
     }),
     guard: async (step, host) => {
       const name = text(step, "volume");
-      const [pool, ...sites] = await Promise.all([
-        readPool(host, (volume) => volume.name === name),
-        ...list(step, "bricks").map((brick) => {
-          const at = brick.indexOf(":/");
-          return readSite(host, brick.slice(0, at), brick.slice(at + 1));
-        }),
-      ]);
+      const bricks = list(step, "bricks").map((brick): [string, string] => {
+        const at = brick.indexOf(":/");
+        return [brick.slice(0, at), brick.slice(at + 1)];
+      });
+      const read = await readPool(host, (volume) => volume.name === name);
+      const pool = await withNames(host, read, [...new Map(bricks).keys()]);
+      const sites = await Promise.all(bricks.map(([at, path]) => readSite(host, at, path, isHere(pool, at))));
       const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
       const reasons = reasonsAgainstAdd(pool, volume, text(step, "grow") as Grow);
       if (volume.bricks.map((brick) => brick.name).join(" ") !== list(step, "before").join(" "))
@@ -299,22 +272,14 @@ export const GLUSTER_KINDS = {
     otherwise: healOtherwise,
   },
   rebalance: {
-    standing: asked(async (step, host) => {
-      const migration = await readMigration(host, text(step, "volume"), "rebalance");
-      if (migration?.taskId === text(step, "previousTask")) return { state: "todo", detail: "not started" };
-      const stopped = migration?.nodes.find(({ status }) => status === "stopped");
-      // Not to be started again behind the back of whoever stopped it; a resume does.
-      if (stopped)
-        throw new OpsError("unsafe", `somebody stopped it: ${stopped.node}`, { hint: "fencepost journal list" });
-      return migrationStanding(migration, "stay");
-    }),
+    standing: asked(standingOfRebalance),
   },
   "remove-brick-force": { standing: bricksGone, guard: guardRemoval },
   "remove-brick-start": {
     standing: asked(async (step, host) => {
       const { listed, wanted } = await bricksListed(step, host);
       if (!wanted.some((brick) => listed.includes(brick))) return { state: "done", detail: "committed already" };
-      return migrationStanding(await readMigration(host, text(step, "volume"), wanted));
+      return standingOfRemoval(step, host, wanted);
     }),
     guard: guardRemoval,
   },

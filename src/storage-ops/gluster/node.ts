@@ -8,6 +8,7 @@ import type { Plan } from "../../core/plan.ts";
 import { escapeControl } from "../../core/text.ts";
 import type { NodeCall, NodeService } from "../node/service.ts";
 import { type BrickSpace, readCapacity } from "./capacity.ts";
+import { isHere, withNames } from "./names.ts";
 import { GROW, type Grow, planAdd } from "./plan.ts";
 import { planRemove } from "./remove-plan.ts";
 import { checkBrickPath, readSite } from "./site.ts";
@@ -37,12 +38,13 @@ export const GLUSTERFS: NodeService = {
       const { context, args, hosts, id, called } = call;
       const { host } = context;
       const wanted = args.volume === undefined ? undefined : checkVolumeName(String(args.volume));
-      const pool = await readPool(host, ({ name }) => wanted === undefined || name === wanted);
+      const read = await readPool(host, ({ name }) => wanted === undefined || name === wanted);
+      const pool = await withNames(host, read, hosts);
       const volume = volumeFor(pool.volumes, wanted, called);
       const path = checkBrickPath(args.brick === undefined ? commonPath(volume, called) : String(args.brick));
       const [spaces, ...sites] = await Promise.all([
         spacesOf(call, volume.name),
-        ...hosts.map((one) => readSite(host, one, path)),
+        ...hosts.map((one) => readSite(host, one, path, isHere(pool, one))),
       ]);
       const grow = args.as as Grow | undefined;
       return planAdd(pool, { volume, sites, ...(grow ? { grow } : {}), backupFile: backupFile(id), ...spaces });

@@ -1,4 +1,5 @@
 /** The steps that change a pool, and where they are locked: every peer, in the order of their UUIDs. */
+import type { Host } from "../../core/host.ts";
 import type { Plan } from "../../core/plan.ts";
 import type { Operations } from "../operations.ts";
 import { HEAL_KINDS, HEAL_OPERATION } from "./heal-run.ts";
@@ -10,13 +11,23 @@ import { REPLACE_KINDS } from "./replace-kinds.ts";
 import { SETUP_KINDS, setupPlaces } from "./setup/kinds.ts";
 import { OPERATION as SETUP } from "./setup/plan.ts";
 import { SPLIT_BRAIN_KINDS } from "./split-brain-plan.ts";
-import { readPeers } from "./state.ts";
+import { findPeer, type Peer, readPeers, readVolumes } from "./state.ts";
 
-/** The node whose brick is given up as dead: while it is not connected nobody can hold a lock there, or change the pool from there. */
-const givenUp = ({ steps }: Plan): string | undefined => {
-  const step = steps.find(({ kind, data }) => kind === "replace-brick" && data.dead === true);
-  return step && String(step.data.fromUuid);
-};
+/**
+ * Of the nodes that are not connected those that the plan gives up, where nobody can hold a lock: whose brick is said to be
+ * dead, or who leaves the pool and has no brick. Neither can change the pool from there.
+ */
+async function givenUp({ steps }: Plan, host: Host, away: readonly Peer[]): Promise<string[]> {
+  const dead = steps.flatMap(({ kind, data }) =>
+    kind === "replace-brick" && data.dead === true ? [String(data.fromUuid)] : [],
+  );
+  const leaving = steps.flatMap(({ kind, data }) =>
+    kind === "peer-detach" ? (findPeer(away, String(data.host))?.uuid ?? []) : [],
+  );
+  if (leaving.length === 0) return dead;
+  const holders = (await readVolumes(host)).flatMap(({ bricks }) => bricks.map(({ hostUuid }) => hostUuid));
+  return [...dead, ...leaving.filter((uuid) => !holders.includes(uuid))];
+}
 
 export const GLUSTER_OPERATIONS: Operations = {
   kinds: {
@@ -33,11 +44,13 @@ export const GLUSTER_OPERATIONS: Operations = {
     if (plan.operation === SETUP) return setupPlaces(plan, host);
     // A client's fstab is its own.
     if (plan.operation === MOUNT_OPERATION) return [{ name: host.hostname(), isLocal: true }];
-    const dead = givenUp(plan);
+    const peers = await readPeers(host);
+    const away = peers.filter(({ connected }) => !connected);
+    const dead = await givenUp(plan, host, away);
     // To heal changes nothing that a node that is away could change too.
-    const mayMiss = (uuid: string): boolean => uuid === dead || plan.operation === HEAL_OPERATION;
-    const peers = (await readPeers(host)).filter(({ uuid, connected }) => connected || !mayMiss(uuid));
+    const mayMiss = (uuid: string): boolean => dead.includes(uuid) || plan.operation === HEAL_OPERATION;
     return peers
+      .filter(({ uuid, connected }) => connected || !mayMiss(uuid))
       .sort((a, b) => (a.uuid < b.uuid ? -1 : 1))
       .map(({ hostnames: [name = ""], isLocal }) => ({ name, isLocal }));
   },

@@ -99,9 +99,13 @@ export function planRemove(pool: Pool, { hosts, backupFile, spaces }: RemoveRequ
     ...pool,
     volumes: pool.volumes.map((one) => ({ ...one, bricks: one.bricks.filter((b) => !isGone(b)) })),
   };
-  for (const host of hosts) {
+  for (const [at, host] of hosts.entries()) {
     refuse(`peer ${host}: cannot be detached`, reasonsAgainstDetach(withoutBricks, host), "gluster pool list");
     steps.push(detachStep(host));
+    if (peers[at]?.connected === false)
+      warnings.push(
+        `${host} is not connected and not told: add it again, or empty its /var/lib/glusterd, once it is back`,
+      );
   }
   return {
     version: 1,

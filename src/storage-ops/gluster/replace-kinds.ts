@@ -12,8 +12,16 @@ import type { Step, StepKinds } from "../../core/plan.ts";
 import { reasonsAgainstBlame } from "./blame.ts";
 import { blamesIn, clientNameOf, onBrickHost, parseXattrs } from "./copies.ts";
 import { asked } from "./kinds.ts";
+import { isHere, withNames } from "./names.ts";
 import { refuse } from "./plan.ts";
-import { type Owed, reasonsAgainstCommit, reasonsAgainstGivingUp, reasonsAgainstPlace, setOf } from "./replace-plan.ts";
+import {
+  type Owed,
+  reasonsAgainstCommit,
+  reasonsAgainstGivingUp,
+  reasonsAgainstPlace,
+  reasonsAgainstTakingOff,
+  setOf,
+} from "./replace-plan.ts";
 import { checkBrickPath, readSite } from "./site.ts";
 import { type Brick, type Pool, readPool, readVolumeStatus, readVolumes, type Volume } from "./state.ts";
 import { reasonsAgainstViews } from "./views.ts";
@@ -99,9 +107,10 @@ async function reasonsByFiles(host: Host, pool: Pool, volume: Volume, brick: str
     : reasonsAgainstBlame(host, pool.peers, { ...volume, bricks: setOf(volume, brick).set });
 }
 
-async function readFor(step: Step, host: Host): Promise<{ pool: Pool; volume: Volume }> {
+/** `places`: on which a brick is to be made, by whatever name. */
+async function readFor(step: Step, host: Host, ...places: string[]): Promise<{ pool: Pool; volume: Volume }> {
   const name = String(step.data.volume);
-  const pool = await readPool(host, (one) => one.name === name);
+  const pool = await withNames(host, await readPool(host, (one) => one.name === name), places);
   const volume = pool.volumes.find((one) => one.name === name);
   if (volume) return { pool, volume };
   throw new OpsError("failed", `volume ${name}: not there any more`, { hint: "gluster volume list" });
@@ -129,9 +138,9 @@ export const REPLACE_KINDS = {
       return { state: "unknown", detail: `its bricks are not those this was planned for: ${bricks.join(", ")}` };
     }),
     guard: async (step, host) => {
-      const { pool, volume } = await readFor(step, host);
       const from = String(step.data.from);
       const { host: address, path } = placeOf(String(step.data.to));
+      const { pool, volume } = await readFor(step, host, address);
       const planned = [step.data.set].flat().join(" ");
       const reasons: string[] = [];
       if (
@@ -143,7 +152,9 @@ export const REPLACE_KINDS = {
       const owed =
         step.data.dead === true && !isUp(pool, volume, from) ? await readOwed(host, pool, volume, from) : undefined;
       reasons.push(...reasonsAgainstGivingUp(pool, volume, from, owed));
-      reasons.push(...reasonsAgainstPlace(pool, volume, from, await readSite(host, address, path)));
+      reasons.push(
+        ...reasonsAgainstPlace(pool, volume, from, await readSite(host, address, path, isHere(pool, address))),
+      );
       if (reasons.length === 0 && owed === undefined) reasons.push(...(await reasonsByFiles(host, pool, volume, from)));
       refuse(`volume ${volume.name}: cannot replace ${from}`, reasons, `fencepost gluster heal ${volume.name} --info`);
     },
@@ -162,7 +173,7 @@ export const REPLACE_KINDS = {
     guard: async (step, host) => {
       const { pool, volume } = await readFor(step, host);
       const name = String(step.data.brick);
-      const reasons = reasonsAgainstGivingUp(pool, volume, name, undefined);
+      const reasons = reasonsAgainstTakingOff(pool, volume, name);
       if (reasons.length === 0) reasons.push(...(await reasonsByFiles(host, pool, volume, name)));
       refuse(`volume ${volume.name}: cannot take ${name} off`, reasons, `fencepost gluster heal ${volume.name} --info`);
     },
@@ -176,11 +187,12 @@ export const REPLACE_KINDS = {
         : { state: "todo", detail: "the brick is down", remaining: 1 };
     }),
     guard: async (step, host) => {
-      const { pool, volume } = await readFor(step, host);
       const name = String(step.data.brick);
       const { host: address, path } = placeOf(name);
+      const { pool, volume } = await readFor(step, host, address);
       const owed = await readOwed(host, pool, volume, name);
-      const reasons = reasonsAgainstCommit(pool, volume, name, await readSite(host, address, path), owed);
+      const site = await readSite(host, address, path, isHere(pool, address));
+      const reasons = reasonsAgainstCommit(pool, volume, name, site, owed);
       refuse(
         `volume ${volume.name}: cannot bring ${name} back`,
         reasons,

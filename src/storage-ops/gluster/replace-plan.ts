@@ -38,8 +38,17 @@ export function setOf(volume: Volume, name: string): { set: Brick[]; brick: Bric
   );
 }
 
-/** Why a brick's data must not be given up now. `owed` is asked where the brick is down and given up as dead. */
-export function reasonsAgainstGivingUp(pool: Pool, volume: Volume, name: string, owed: Owed | undefined): string[] {
+/**
+ * Why a brick's data must not be given up now. `owed` is asked where the brick is down and given up as dead; `ifDead`: what
+ * there is to do about one that is.
+ */
+export function reasonsAgainstGivingUp(
+  pool: Pool,
+  volume: Volume,
+  name: string,
+  owed: Owed | undefined,
+  ifDead = "say --dead",
+): string[] {
   const { set } = setOf(volume, name);
   const others = set.filter((one) => one.name !== name);
   const reasons: string[] = [];
@@ -61,7 +70,7 @@ export function reasonsAgainstGivingUp(pool: Pool, volume: Volume, name: string,
   }
   const isUp = status?.bricksOnline.get(name) === true;
   if (!isUp && owed === undefined)
-    reasons.push(`${name} is not up: what only it holds cannot be known; if it is dead for good, say --dead`);
+    reasons.push(`${name} is not up: what only it holds cannot be known; if it is dead for good, ${ifDead}`);
   const heal = pool.heal.get(volume.name);
   if (heal === undefined || typeof heal === "string")
     return [...reasons, `heal info could not be read: ${heal ?? "not asked"}`];
@@ -183,9 +192,19 @@ const healStep = (pool: Pool, { name }: Volume, brick: string, before: readonly 
   after: [`✓ Volume ${name} healed`],
 });
 
+/** Why a brick must not be taken off for a new disk. */
+export const reasonsAgainstTakingOff = (pool: Pool, volume: Volume, name: string): string[] =>
+  reasonsAgainstGivingUp(
+    pool,
+    volume,
+    name,
+    undefined,
+    `fencepost gluster reset-brick ${volume.name} ${name} commit once its new disk is mounted, or replace-brick with --dead`,
+  );
+
 export function planResetStart(pool: Pool, volume: Volume, name: string, backupFile: string): Plan {
   const { set } = setOf(volume, name);
-  const reasons = reasonsAgainstGivingUp(pool, volume, name, undefined);
+  const reasons = reasonsAgainstTakingOff(pool, volume, name);
   refuse(`volume ${volume.name}: cannot take ${name} off`, reasons, `fencepost gluster heal ${volume.name} --info`);
   const up = set.length;
   return {

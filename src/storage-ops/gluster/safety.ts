@@ -55,12 +55,20 @@ export function reasonsAgainstLosingCopies(pool: Pool, volume: Volume): string[]
   return reasons;
 }
 
-/** What keeps a peer from leaving the pool. */
+/**
+ * What keeps a peer from leaving the pool. It may be dead itself: glusterd, too, wants every peer connected except the one
+ * that is detached (glusterd_chk_peers_connected_befriended). But the cut-off part of a pool must not give up the rest.
+ */
 export function reasonsAgainstDetach(pool: Pool, host: string): string[] {
   const peer = findPeer(pool.peers, host);
   const reasons = pool.peers
-    .filter(({ connected, isLocal }) => !connected && !isLocal)
+    .filter(({ uuid, connected }) => !connected && uuid !== peer?.uuid)
     .map(({ hostnames }) => `peer ${hostnames[0]} is not connected`);
+  const { connected, of, hasQuorum } = serverQuorum(pool.peers);
+  if (peer?.connected === false && !hasQuorum)
+    reasons.push(
+      `it is not connected, and ${connected} of ${of} peers are no quorum: this part may be the one cut off`,
+    );
   for (const volume of pool.volumes) {
     const count = volume.bricks.filter((brick) => (peer ? brick.hostUuid === peer.uuid : brick.host === host)).length;
     if (count > 0) reasons.push(`it holds ${count} brick${count > 1 ? "s" : ""} of volume ${volume.name}`);

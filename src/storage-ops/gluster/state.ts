@@ -52,8 +52,6 @@ export type VolumeStatus = {
 };
 export type Count = number | "unknown";
 export type BrickHeal = { brick: string; connected: boolean; pending: Count; splitBrain: Count; detail: string };
-export type MigrationNode = { node: string; status: string; files: number; failures: Count; skipped: Count };
-export type Migration = { taskId: string; nodes: readonly MigrationNode[] };
 
 /** Replica sets in order: gluster calls each a subvolume. A distributed volume has sets of one. */
 export function replicaSets({ bricks, replica, disperse }: Volume): Brick[][] {
@@ -226,21 +224,6 @@ export function parseHeal(root: XmlElement): BrickHeal[] {
 }
 
 /** The answer of `rebalance status` and `remove-brick status`; nodes without a brick of the volume are not in it. */
-export function parseMigration(root: XmlElement): Migration {
-  const holder =
-    childNamed(root, "volRebalance") ?? childNamed(root, "volRemoveBrick") ?? missing("status", "volRebalance");
-  return {
-    taskId: textNamed(holder, "task-id") ?? "",
-    nodes: childrenNamed(holder, "node").map((node) => ({
-      node: need(node, "nodeName", "status"),
-      status: need(node, "statusStr", "status"),
-      files: numberIn(node, "files", "status"),
-      failures: countOf(node, "failures"),
-      skipped: countOf(node, "skipped"),
-    })),
-  };
-}
-
 const UNSETTLED_MS = 20_000;
 
 /**
@@ -309,24 +292,6 @@ export async function readCrawls(host: Host, volume: string): Promise<Crawl[]> {
   const failure = failureOf(result, GLUSTER_TIMEOUT_MS);
   if (failure !== undefined) throw new OpsError("failed", failure);
   return parseCrawls(result.stdout);
-}
-
-/** Undefined when nothing of the kind was ever started. */
-export async function readMigration(
-  host: Host,
-  volume: string,
-  of: "rebalance" | readonly string[],
-): Promise<Migration | undefined> {
-  const words =
-    of === "rebalance"
-      ? ["volume", "rebalance", volume, "status"]
-      : ["volume", "remove-brick", volume, ...of, "status"];
-  try {
-    return parseMigration(await ask(host, words));
-  } catch (error) {
-    if (error instanceof OpsError && /not started|no such|incorrect brick/i.test(error.message)) return undefined;
-    throw error;
-  }
 }
 
 /** Another command has glusterd's lock of a volume: for seconds mostly, for three minutes when its holder died. */

@@ -1,8 +1,8 @@
 #!/bin/bash
 # A stand-in for systemctl in a namespace without systemd: starts and stops Slurm's own daemons, which are real.
-# usage: systemctl start|stop|restart slurmctld|slurmd
+# usage: systemctl start|stop|restart slurmctld|slurmd; systemctl show --property=LoadState slurmctld|slurmd
 set -u
-verb=$1 daemon=$2
+verb=$1 daemon=${!#}
 pid_file=/run/$daemon.pid
 stop() {
   pid=$(cat "$pid_file" 2>/dev/null) || return 0
@@ -20,5 +20,6 @@ restart)
   stop
   "$daemon"
   ;;
+show) if [ -x "/usr/sbin/$daemon" ]; then echo LoadState=loaded; else echo LoadState=not-found; fi ;;
 *) exit 1 ;;
 esac

@@ -22,7 +22,7 @@ import {
   planOptions,
   recommendedFor,
 } from "../../../src/storage-ops/gluster/options-plan.ts";
-import { parseRebalance, planRebalance, rebalanceStanding } from "../../../src/storage-ops/gluster/rebalance-run.ts";
+import { planRebalance } from "../../../src/storage-ops/gluster/rebalance-run.ts";
 import { readOwed } from "../../../src/storage-ops/gluster/replace-kinds.ts";
 import { type Owed, planReplace, reasonsAgainstGivingUp } from "../../../src/storage-ops/gluster/replace-plan.ts";
 import { differences, savedPeers, savedVolumes } from "../../../src/storage-ops/gluster/saved-state.ts";
@@ -225,23 +225,6 @@ describe("options", () => {
 });
 
 describe("rebalancing", () => {
-  const done = parseRebalance(fixture("rebalance-status"));
-  const withNode = (more: object) => ({ ...done, nodes: done.nodes.map((node) => ({ ...node, ...more })) });
-
-  it("is done when every node is, todo while only an older task is there, working while one runs", () => {
-    expect(rebalanceStanding(done, "").state).toBe("done");
-    expect(rebalanceStanding(done, done.taskId).state).toBe("todo");
-    expect(rebalanceStanding(undefined, "").state).toBe("todo");
-    expect(rebalanceStanding(withNode({ status: "in progress" }), "")).toMatchObject({ state: "working", moves: true });
-    expect(rebalanceStanding(withNode({ status: "fix-layout completed" }), "").state).toBe("done");
-  });
-
-  it("is no success with a failed file or without its number; what was skipped is told", () => {
-    expect(() => rebalanceStanding(withNode({ failures: 1 }), "")).toThrow(/1 failed/);
-    expect(() => rebalanceStanding(withNode({ failures: "unknown" }), "")).toThrow(/unknown failed/);
-    expect(rebalanceStanding(withNode({ skipped: 2 }), "").detail).toContain("2 skipped");
-  });
-
   it("is refused on a volume of one replica set, with what to do instead", () => {
     const pool = poolOf();
     expect(() => planRebalance(pool, only(pool), { verb: "start", wait: true, last: undefined })).toThrow(

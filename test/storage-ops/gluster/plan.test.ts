@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { healthOf } from "../../../src/storage-ops/gluster/health.ts";
 import { GLUSTER_KINDS } from "../../../src/storage-ops/gluster/kinds.ts";
+import { withNames } from "../../../src/storage-ops/gluster/names.ts";
+import { GLUSTER_OPERATIONS } from "../../../src/storage-ops/gluster/operations.ts";
 import { type Grow, planAdd } from "../../../src/storage-ops/gluster/plan.ts";
 import { planRemove } from "../../../src/storage-ops/gluster/remove-plan.ts";
 import { reasonsAgainstLoss } from "../../../src/storage-ops/gluster/safety.ts";
@@ -88,6 +90,40 @@ describe("a plan to add a node", () => {
   it("is refused for a node that holds a copy already", () => {
     expect(() => add(poolOf(), "shared_data", ["10.77.0.2"])).toThrow(
       unsafe("two copies on one node are lost together"),
+    );
+  });
+
+  it("knows this node by another address of it: no stranger to be probed, and no place for a second copy", async () => {
+    const host = fakeHost({ commands: { hostname: "node1\n", "hostname -I": "10.77.0.1 10.99.0.1 \n" } });
+    expect(commands(add(await withNames(host, many(), ["10.99.0.1"]), "dist", ["10.99.0.1"], "distribute"))).toEqual([
+      "volume add-brick dist 10.99.0.1:/data/glusterfs/shared",
+      "volume rebalance dist start",
+    ]);
+    const pool = await withNames(host, poolOf(), ["10.99.0.1", "10.99.0.9"]);
+    expect(() => add(pool, "shared_data", ["10.99.0.1"])).toThrow(unsafe("two copies on one node are lost together"));
+    expect(commands(add(pool, "shared_data", ["10.99.0.9"]))[0]).toBe("peer probe 10.99.0.9");
+  });
+
+  it("looks at a place on this node itself, without ssh to it, right before the brick is made", async () => {
+    const { steps } = add(await withNames(fakeHost(), many(), ["10.77.0.1"]), "dist", ["10.77.0.1"], "distribute");
+    const look = {
+      "findmnt --json --list --output TARGET,FSTYPE": JSON.stringify({
+        filesystems: [{ target: "/data/glusterfs", fstype: "xfs" }],
+      }),
+      "find /data/glusterfs/shared -maxdepth 2 -print": "/data/glusterfs/shared\n/data/glusterfs/shared/f\n",
+      "env LC_ALL=C getfattr --absolute-names -h -m ^trusted[.](glusterfs[.]volume-id|gfid)$ -- /data /data/glusterfs /data/glusterfs/shared":
+        "",
+    };
+    const host = fakeHost({
+      commands: {
+        "gluster --mode=script --xml pool list": fixtureText("pool-list"),
+        "gluster --mode=script --xml volume info all": fixtureText("volume-info-many"),
+        "gluster --mode=script --xml volume status all": fixtureText("status-many"),
+        ...look,
+      },
+    });
+    await expect(GLUSTER_KINDS["add-brick"].guard(steps[1] as never, host)).rejects.toEqual(
+      unsafe("10.77.0.1: /data/glusterfs/shared is not empty"),
     );
   });
 
@@ -181,6 +217,44 @@ describe("a plan to remove a node", () => {
       usage("one of each set (2 bricks) for one copy less, or all 2 of a set"),
     );
     expect(() => remove(only, "10.77.0.2", "10.77.0.3", "10.77.0.4")).toThrow(usage("of 2 replica sets"));
+  });
+
+  const away = (pool: Pool, ...hosts: string[]): Pool => ({
+    ...pool,
+    peers: pool.peers.map((peer) => ({
+      ...peer,
+      connected: peer.connected && !hosts.includes(peer.hostnames[0] ?? ""),
+    })),
+  });
+
+  it("detaches a dead node without a brick, says that it is not told, and does not lock it", async () => {
+    const plan = remove(away(poolOf(), "10.77.0.4"), "10.77.0.4");
+    expect(commands(plan)).toEqual(["peer detach 10.77.0.4"]);
+    expect(plan.warnings).toEqual([expect.stringContaining("10.77.0.4 is not connected and not told")]);
+    const dead = (peer: number) =>
+      fixtureText("pool-list").replace(new RegExp(`(10\\.77\\.0\\.${peer}<.*?<connected>)1`, "s"), "$10");
+    const placesWhere = async (peers: string, of = plan) => {
+      const commands = {
+        "gluster --mode=script --xml pool list": peers,
+        "gluster --mode=script --xml volume info all": fixtureText("volume-info"),
+      };
+      return (await GLUSTER_OPERATIONS.placesOf(of, fakeHost({ commands }))).map(({ name }) => name).sort();
+    };
+    expect(await placesWhere(dead(4))).toEqual(["10.77.0.2", "10.77.0.3", "localhost"]);
+    // Another one that is away has to be locked, and so has one that still has a brick.
+    expect(await placesWhere(dead(3))).toContain("10.77.0.3");
+    expect(await placesWhere(dead(3), remove(poolOf(), "10.77.0.3"))).toContain("10.77.0.3");
+  });
+
+  it("detaches no dead node while another one is away, or where this part may be the one that is cut off", () => {
+    expect(() => remove(away(poolOf(), "10.77.0.4", "10.77.0.3"), "10.77.0.4")).toThrow(
+      unsafe("10.77.0.4: cannot be detached: peer 10.77.0.3 is not connected"),
+    );
+    expect(() => remove(away(poolOf(), "10.77.0.3"), "10.77.0.4")).toThrow(unsafe("peer 10.77.0.3 is not connected"));
+    const pool = away(poolOf(), "10.77.0.4");
+    const two = { ...pool, peers: pool.peers.filter((peer) => peer.isLocal || !peer.connected) };
+    expect(() => remove(two, "10.77.0.4")).toThrow(unsafe("1 of 2 peers are no quorum"));
+    expect(() => remove(away(poolOf(), "10.77.0.3"), "10.77.0.3")).toThrow(unsafe("cannot remove 10.77.0.3:/"));
   });
 
   it("is refused for this node, for a stranger, and for all bricks of a volume", () => {

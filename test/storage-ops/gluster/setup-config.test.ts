@@ -1,6 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { wantedByConfig } from "../../../src/storage-ops/gluster/commands/diff.ts";
+import { differences, type Wanted } from "../../../src/storage-ops/gluster/saved-state.ts";
 import { parseConfig } from "../../../src/storage-ops/gluster/setup/config.ts";
 import { problemOfOption, sameValue } from "../../../src/storage-ops/gluster/setup/options.ts";
+import { poolOf } from "./fixture.ts";
 
 /** As the source's document has it. */
 const SOURCE = `storage:
@@ -206,5 +209,31 @@ describe("volume options", () => {
     expect(sameValue("256MB", "256mb")).toBe(true);
     expect(sameValue(undefined, "off")).toBe(false);
     expect(sameValue("off", "on")).toBe(false);
+  });
+});
+
+describe("what the configuration wants of a volume with an arbiter", () => {
+  const wantedWith = (count: string, more = "") =>
+    wantedByConfig(
+      parse(
+        without("replica_count: auto", `replica_count: ${count}${more}`)
+          .replace("volume_name: shared_data", "volume_name: arb")
+          .replace("brick_path: /data/glusterfs/shared", "brick_path: /data/glusterfs/a")
+          .replace(/controllers:.*/s, `controllers:\n${[1, 2, 3].map(controller).join("")}`),
+      ),
+    );
+  const controller = (at: number): string =>
+    `    - { hostname: s${at}, ip_address: 10.77.0.${at}, services: { glusterfs: true } }\n`;
+  const shapeDifferences = (wanted: Wanted) =>
+    differences(wanted, poolOf({ volumes: "volume-info-many", status: "status-many" }))
+      .filter(({ object, what }) => object === "volume arb" && !what.includes("."))
+      .map(({ what, wanted: want, is }) => `${what}: ${want} → ${is}`);
+
+  it.each(["2", "3", "auto"])("is what gluster calls replica 3, arbiter 1, with replica_count: %s", (count) => {
+    expect(shapeDifferences(wantedWith(count, "\n    arbiter_count: 1"))).toEqual([]);
+  });
+
+  it("is no arbiter where none is asked for", () => {
+    expect(shapeDifferences(wantedWith("2"))).toEqual(["replica: 2 → 3", "arbiter: 0 → 1"]);
   });
 });

@@ -3,12 +3,10 @@ import {
   checkVolumeName,
   findPeer,
   parseHeal,
-  parseMigration,
   parsePeers,
   parseStatus,
   parseVolumes,
   readHeal,
-  readMigration,
   readPeers,
   readPool,
   replicaSets,
@@ -65,15 +63,6 @@ describe("what gluster says", () => {
       [true, 3],
       [false, "unknown"],
     ]);
-  });
-
-  it("has a status for each node that moves data, and none where nothing was started", async () => {
-    expect(parseMigration(fixture("remove-status")).nodes).toEqual([
-      { node: "10.77.0.2", status: "completed", files: 26, failures: 0, skipped: 0 },
-    ]);
-    const command = "gluster --mode=script --xml volume rebalance dist status";
-    const host = fakeHost({ commands: { [command]: exits(1, "", fixtureText("task-none")) } });
-    expect(await readMigration(host, "dist", "rebalance")).toBeUndefined();
   });
 
   it.each([

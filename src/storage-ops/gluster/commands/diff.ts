@@ -4,11 +4,11 @@
  * Errors: OpsError usage, config (the file, with line and key), bad-input; those of asking gluster.
  */
 import { OpsError } from "../../../core/errors.ts";
-import { failureOf } from "../../../core/exec.ts";
 import { readWhole } from "../../../core/files.ts";
 import type { Host } from "../../../core/host.ts";
 import { escapeControl } from "../../../core/text.ts";
 import { readMounts } from "../mount-table.ts";
+import { ownNames } from "../names.ts";
 import { readOptions } from "../options-plan.ts";
 import { type Difference, decodeSaved, differences, type Wanted, wantedOf } from "../saved-state.ts";
 import { parseConfig, runsGluster, type SetupConfig } from "../setup/config.ts";
@@ -67,11 +67,6 @@ async function readEffective(host: Host, { volumes }: Pool, name: string) {
 }
 
 /** By which a configuration may name this node, which its own pool list calls localhost. */
-async function ownNames(host: Host): Promise<string[]> {
-  const result = await host.run(["hostname", "-I"], { timeoutMs: 10_000 });
-  return [host.hostname(), ...(failureOf(result, 10_000) === undefined ? result.stdout.trim().split(/\s+/) : [])];
-}
-
 const withOwnNames = (pool: Pool, own: readonly string[]): Pool => ({
   ...pool,
   peers: pool.peers.map((peer) => (peer.isLocal ? { ...peer, hostnames: [...own, "localhost"] } : peer)),
@@ -79,7 +74,9 @@ const withOwnNames = (pool: Pool, own: readonly string[]): Pool => ({
 
 export function wantedByConfig(config: SetupConfig): Wanted {
   const nodes = config.controllers.filter(runsGluster);
-  const replica = config.replicaCount === "auto" ? Math.max(1, nodes.length) : config.replicaCount;
+  const copies = config.replicaCount === "auto" ? Math.max(1, nodes.length) : config.replicaCount;
+  // As setup makes it: an arbiter joins the first two copies, and gluster counts it as the third.
+  const replica = config.arbiterCount === 1 && copies > 1 ? 3 : copies;
   const options = [...config.options].filter(([name]) => replica > 1 || !ONLY_REPLICATED.includes(name));
   return {
     isWhole: false,

@@ -6,6 +6,7 @@ import { OpsError } from "../../../core/errors.ts";
 import { escapeControl } from "../../../core/text.ts";
 import { reasonsAgainstBlame } from "../blame.ts";
 import { healthOf } from "../health.ts";
+import { withNames } from "../names.ts";
 import { reasonsAgainstLoss } from "../safety.ts";
 import { bricksOf, checkVolumeName, findPeer, heals, type Pool, readPool, replicaSets, type Volume } from "../state.ts";
 import { reasonsAgainstViews } from "../views.ts";
@@ -30,9 +31,14 @@ export const CAN_REMOVE: Command = {
   exits: "0 yes · 107 no, or it could not be read: the reasons say which",
   run: async (call) => {
     const wanted = call.args.volume === undefined ? undefined : checkVolumeName(String(call.args.volume));
-    const read = async (): Promise<Pool> =>
-      wanted === undefined ? await readPool(call.host) : onlyNamed((await readNamed(call, wanted)).pool, wanted);
-    return canRemove(call, read, call.words[0] ?? "", call.args.quick === true);
+    const [node = ""] = call.words;
+    const read = async (): Promise<Pool> => {
+      const pool = wanted === undefined ? await readPool(call.host) : (await readNamed(call, wanted)).pool;
+      // Whose name it is may be told by another volume's bricks.
+      const named = await withNames(call.host, pool, [node]);
+      return wanted === undefined ? named : onlyNamed(named, wanted);
+    };
+    return canRemove(call, read, node, call.args.quick === true);
   },
 };
 
@@ -47,11 +53,10 @@ const isYes = ({ general, volumes }: Verdict): boolean =>
 
 function verdictOf(pool: Pool, node: string): Verdict {
   const peer = findPeer(pool.peers, node);
-  const concerned = pool.volumes.filter((volume) => bricksOf(volume, node, peer).length > 0);
-  if (!peer && concerned.length === 0) {
+  if (!peer)
     throw new OpsError("usage", `${escapeControl(node)}: not a peer of this pool`, { hint: "gluster pool list" });
-  }
-  const others = pool.peers.filter((one) => (peer ? one.uuid !== peer.uuid : true) && one.connected).length;
+  const concerned = pool.volumes.filter((volume) => bricksOf(volume, node, peer).length > 0);
+  const others = pool.peers.filter((one) => one.uuid !== peer.uuid && one.connected).length;
   return {
     general:
       others * 2 > pool.peers.length || pool.peers.length <= 2
@@ -100,6 +105,14 @@ async function canRemove(call: Call, read: () => Promise<Pool>, node: string, is
   return yes ? 0 : 107;
 }
 
+/**
+ * Do the copies that are up know of all that was written? Where each write needs more than half of a set, one of those that
+ * serve was there; where a single copy takes writes, it may be the one that is down now, and the others know of nothing.
+ * Three copies or more need more than half unless that was set otherwise.
+ */
+const knowsAllByMost = ({ replica, options }: Volume): boolean =>
+  replica > 2 && !/^(none|fixed)$/i.test(options.get("cluster.quorum-type") ?? "auto");
+
 export const VOLUME_COMPLETE: Command = {
   describe: "does this volume serve all of its files? For scripts to ask before they delete what they do not see",
   usage: "VOLUME",
@@ -114,10 +127,12 @@ export const VOLUME_COMPLETE: Command = {
     if (!found) throw new OpsError("bug", "volume-complete: no volume");
     const { state, bricks, findings } = found;
     // What heals does not matter here, but a view without quorum does: another part of the pool may know better.
-    const mayMiss =
-      bricks.filter(({ online }) => online !== true).length > 0 && (volume.replica === 1 || state !== "degraded");
+    const isDown = bricks.some(({ online }) => online !== true);
+    const mayMiss = isDown && (state !== "degraded" || !knowsAllByMost(volume));
     const complete = health.quorum.hasQuorum && !mayMiss && state !== "down" && state !== "partial";
     const reasons = complete ? [] : [...health.findings, ...findings];
+    if (mayMiss && state === "degraded")
+      reasons.push("what was written while only the copy that is down was up is in no listing");
     await answer(call, { volume: volume.name, complete, state, reasons }, [
       `volume ${volume.name}: ${complete ? "complete" : "not complete"}`,
       ...reasons.map((one) => `  ${one}`),

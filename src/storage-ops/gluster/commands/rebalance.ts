@@ -5,7 +5,8 @@
 import { OpsError } from "../../../core/errors.ts";
 import { escapeControl } from "../../../core/text.ts";
 import { showBytes } from "../capacity.ts";
-import { planRebalance, REBALANCE_VERBS, type Rebalance, type RebalanceVerb, readRebalance } from "../rebalance-run.ts";
+import { type Moving, readMoving } from "../moving.ts";
+import { planRebalance, REBALANCE_VERBS, type RebalanceVerb } from "../rebalance-run.ts";
 import { replicaSets, type Volume } from "../state.ts";
 import { answer, type Call, type Command, carryOut, columns, journalId, PLAN_EXITS, readNamed } from "./command.ts";
 
@@ -36,14 +37,16 @@ export const REBALANCE: Command = {
     }
     const { pool, volume } = await readNamed(call, name);
     const last =
-      replicaSets(volume).length > 1 && volume.isStarted ? await readRebalance(call.host, volume.name) : undefined;
+      replicaSets(volume).length > 1 && volume.isStarted
+        ? await readMoving(call.host, volume.name, "rebalance")
+        : undefined;
     if (verb === "status") return status(call, volume, last);
     const plan = planRebalance(pool, volume, { verb, wait: call.args.wait !== false, last });
     return carryOut(call, plan, journalId(call.host, `rebalance-${verb satisfies RebalanceVerb}`));
   },
 };
 
-async function status(call: Call, volume: Volume, rebalance: Rebalance | undefined): Promise<number> {
+async function status(call: Call, volume: Volume, rebalance: Moving | undefined): Promise<number> {
   const nodes = rebalance?.nodes ?? [];
   const rows = nodes.map((one) => [
     one.node,

@@ -6,6 +6,7 @@ import { OpsError, reasonOf } from "../../../core/errors.ts";
 import { isHostWord } from "../../../core/ssh.ts";
 import { escapeControl } from "../../../core/text.ts";
 import { type BrickSpace, readCapacity } from "../capacity.ts";
+import { isHere, withNames } from "../names.ts";
 import { readOwed } from "../replace-kinds.ts";
 import { planReplace, planResetCommit, planResetStart, setOf } from "../replace-plan.ts";
 import { checkBrickPath, readSite } from "../site.ts";
@@ -57,11 +58,12 @@ export const REPLACE_BRICK: Command = {
     const { host, called, args } = call;
     const [name, from = "", to = ""] = call.words;
     const place = placeIn(to, called);
-    const { pool, volume } = await readNamed(call, name);
+    const { pool: read, volume } = await readNamed(call, name);
+    const pool = await withNames(host, read, [place.host]);
     setOf(volume, from);
     const dead = args.dead === true;
     const owed = dead && !isUp(pool, volume, from) ? await readOwed(host, pool, volume, from) : undefined;
-    const site = await readSite(host, place.host, place.path);
+    const site = await readSite(host, place.host, place.path, isHere(pool, place.host));
     const id = journalId(host, "replace-brick");
     const spaces = await spacesOf(call, volume.name);
     const plan = planReplace(pool, { volume, from, site, dead, owed, backupFile: backupFileOf(id), spaces });
@@ -88,13 +90,14 @@ export const RESET_BRICK: Command = {
       throw new OpsError("usage", `${called}: '${escapeControl(verb.slice(0, 100))}': start or commit?`, {
         hint: `${called} --help`,
       });
-    const { pool, volume } = await readNamed(call, volumeName);
+    const { pool: read, volume } = await readNamed(call, volumeName);
     const { brick } = setOf(volume, name);
+    const pool = await withNames(host, read, [brick.host]);
     const id = journalId(host, `reset-brick-${verb}`);
     const backupFile = backupFileOf(id);
     if (verb === "start") return carryOut(call, planResetStart(pool, volume, name, backupFile), id);
     const owed = await readOwed(host, pool, volume, name);
-    const site = await readSite(host, brick.host, brick.path);
+    const site = await readSite(host, brick.host, brick.path, isHere(pool, brick.host));
     const spaces = await spacesOf(call, volume.name);
     return carryOut(call, planResetCommit(pool, { volume, name, site, owed, backupFile, spaces }), id);
   },

@@ -11,15 +11,17 @@ import type { Standing, Step, StepKinds } from "../../../core/plan.ts";
 import { asked, list, text } from "../../step-data.ts";
 import { filesNamed, methodOf, reasonsAgainstAdd, reasonsAgainstRemoval, refuse, type State } from "./plan.ts";
 import { readSizeMiB, readState } from "./read-state.ts";
-import { addressesOf, reasonsAgainstLeave } from "./safety.ts";
+import { addressesOf, reasonsAgainstChange, reasonsAgainstLeave } from "./safety.ts";
 import { readSite } from "./site.ts";
 import {
   type Answer,
   argvOn,
+  type Cluster,
   dataDirectoryOf,
   type Node,
   READ_TIMEOUT_MS,
   readAnswer,
+  readListed,
   readSavedState,
   readSettings,
   readUnit,
@@ -38,16 +40,14 @@ const siteOf = (step: Step, host: Host, state: State) =>
 async function guardSite(step: Step, host: Host, begun: boolean): Promise<State> {
   const state = await readState(host);
   refuse(`cluster: cannot add ${text(step, "host")}`, [
-    ...sameMembers(step, state),
+    ...sameMembers(state.cluster, list(step, "members")),
     ...reasonsAgainstAdd(state, await siteOf(step, host, state), begun),
   ]);
   return state;
 }
 
-const sameMembers = (step: Step, { cluster }: State): string[] =>
-  addressesOf(cluster).join(" ") === list(step, "members").join(" ")
-    ? []
-    : ["its members are not those this was planned for"];
+const sameMembers = (cluster: Cluster, planned: readonly string[]): string[] =>
+  addressesOf(cluster).join(" ") === planned.join(" ") ? [] : ["its members are not those this was planned for"];
 
 /** What keeps these nodes from being the whole of one healthy cluster of that size. */
 function unsettled(answers: readonly Answer[], size: number): string[] {
@@ -92,24 +92,35 @@ async function joining(step: Step, host: Host): Promise<Standing> {
   const others = await Promise.all(list(step, "members").map((one) => readAnswer(host, nodeOf(step, one))));
   const size = others.length + 1 + Number(step.data.arbitrators ?? 0);
   const reasons = unsettled([answer, ...others], size);
-  if (reasons.length === 0) return { state: "done", detail: `${size} nodes, Primary, Synced, state ${uuid}` };
+  if (reasons.length === 0) {
+    if ((await readListed(host)).some(({ address }) => address === node.address))
+      return { state: "done", detail: `${size} nodes, Primary, Synced, state ${uuid}` };
+    throw new OpsError(
+      "unsafe",
+      `${node.address}: it is Synced, and tells the others another address or none: bind_address is the loopback's?`,
+      { hint: `ssh ${node.address} my_print_defaults --mysqld` },
+    );
+  }
   const queue = Number(answer.values.get("wsrep_local_recv_queue") ?? 0);
   return { state: "working", detail: reasons.join("; "), remaining: queue / (queue + 1) };
 }
 
 /**
  * mariadbd loses a SIGTERM that reaches it while it receives a state transfer (measured, 10.11.19): it becomes a Synced
- * member that takes no connections and that only SIGKILL ends, which may cost the others their quorum. So it is waited for.
+ * member that takes no connections and that only SIGKILL ends, which may cost the others their quorum. So it is waited for,
+ * and its donor, which is Synced again a little later.
+ * Output: what it says as a Synced node; undefined when it does not run.
  */
-async function hasJoined(step: Step, host: Host): Promise<void> {
+async function joined(step: Step, host: Host): Promise<Answer | undefined> {
   const node = nodeOf(step);
   for (const untilMs = host.monotonicMs() + JOIN_TIMEOUT_MS; ; await host.sleep(1_000)) {
     const unit = await readUnit(host, node);
-    if (unit !== "active" && unit !== "activating" && unit !== "deactivating") return;
-    const { values, problem } = await readAnswer(host, node);
-    const state = problem ?? values.get("wsrep_local_state_comment") ?? "unknown";
-    if (unit === "active" && state === "Synced") return;
-    if (host.monotonicMs() >= untilMs) {
+    if (unit !== "active" && unit !== "activating" && unit !== "deactivating") return undefined;
+    const answer = await readAnswer(host, node);
+    const state = answer.problem ?? answer.values.get("wsrep_local_state_comment") ?? "unknown";
+    const isLate = host.monotonicMs() >= untilMs;
+    if (unit === "active" && state === "Synced" && (isLate || !(await isDonorAtWork(step, host)))) return answer;
+    if (isLate) {
       throw new OpsError(
         "unsafe",
         `${node.address}: it is still joining (${unit}: ${state}): it must not be stopped now`,
@@ -119,6 +130,16 @@ async function hasJoined(step: Step, host: Host): Promise<void> {
       );
     }
   }
+}
+
+/** One that was desynchronised by hand stays so. */
+async function isDonorAtWork(step: Step, host: Host): Promise<boolean> {
+  const answers = await Promise.all(list(step, "members").map((one) => readAnswer(host, nodeOf(step, one))));
+  return answers.some(
+    ({ values }) =>
+      values.get("wsrep_desync") === "OFF" &&
+      ["Donor/Desynced", "Joined"].includes(values.get("wsrep_local_state_comment") ?? ""),
+  );
 }
 
 const existing = async (step: Step, host: Host): Promise<string | undefined> => {
@@ -139,6 +160,17 @@ const contentOf = async (step: Step, host: Host): Promise<string> => {
   return cat.stdout;
 };
 const wantedContent = (step: Step): string => `${list(step, "lines").join("\n")}\n`;
+
+/** Errors: OpsError unsafe where it is neither as it was nor as it will be. */
+async function addressStanding(step: Step, host: Host): Promise<Standing> {
+  const settings = await readSettings(host, nodeOf(step));
+  const value = settings.get("wsrep_cluster_address") ?? "";
+  if (value === text(step, "after")) return { state: "done", detail: value };
+  if (value === text(step, "before")) return { state: "todo", detail: value };
+  throw new OpsError("unsafe", `${text(step, "host")}: somebody else changed wsrep_cluster_address to ${value}`, {
+    hint: `ssh ${text(step, "host")} grep -n wsrep_cluster_address ${text(step, "file")}`,
+  });
+}
 
 export const MARIADB_KINDS = {
   install: {
@@ -180,34 +212,45 @@ export const MARIADB_KINDS = {
     }),
   },
   address: {
-    standing: asked(async (step, host) => {
-      const settings = await readSettings(host, nodeOf(step));
-      const value = settings.get("wsrep_cluster_address") ?? "";
-      if (value === text(step, "after")) return { state: "done", detail: value };
-      if (value === text(step, "before")) return { state: "todo", detail: value };
-      throw new OpsError("unsafe", `${text(step, "host")}: somebody else changed wsrep_cluster_address to ${value}`, {
-        hint: `ssh ${text(step, "host")} grep -n wsrep_cluster_address ${text(step, "file")}`,
-      });
-    }),
+    standing: asked(addressStanding),
+    // It writes a whole list: what somebody else has made of it since would be lost.
+    guardUndo: async (step, host) => void (await addressStanding(step, host)),
   },
   start: {
     standing: asked(joining),
     guard: async (step, host) => {
       await guardSite(step, host, true);
       const settings = await readSettings(host, nodeOf(step));
-      const value = settings.get("wsrep_cluster_address");
-      if (value !== text(step, "address") || settings.get("wsrep_on") !== "ON") {
-        throw new OpsError("unsafe", `${text(step, "host")}: another file wins over ${text(step, "file")}: ${value}`, {
+      const written = {
+        wsrep_on: "ON",
+        wsrep_cluster_address: text(step, "address"),
+        bind_address: text(step, "bind"),
+      };
+      for (const [name, value] of Object.entries(written)) {
+        if (settings.get(name) === value) continue;
+        const won = `${name}=${settings.get(name) ?? "(not set)"}`;
+        throw new OpsError("unsafe", `${text(step, "host")}: another file wins over ${text(step, "file")}: ${won}`, {
           hint: `ssh ${text(step, "host")} my_print_defaults --mysqld`,
         });
       }
     },
     guardUndo: async (step, host) => {
-      await hasJoined(step, host);
-      // Stopped while it is a member, it must be one that the others can do without.
-      const { cluster } = await readState(host);
-      if (!addressesOf(cluster).includes(text(step, "host"))) return;
-      refuse("cluster: cannot take it back", reasonsAgainstLeave(cluster, text(step, "host"), true));
+      const answer = await joined(step, host);
+      // It does not run, or is in no part of this cluster: nobody here would miss it.
+      if (answer?.values.get("wsrep_cluster_state_uuid") !== text(step, "uuid")) return;
+      const { cluster, configurations } = await readState(host);
+      const [address, members] = [text(step, "host"), list(step, "members")];
+      const what = `cluster: cannot take back that ${address} was added`;
+      refuse(
+        what,
+        sameMembers(cluster, [...members, address].sort()),
+        `fencepost node remove --service mariadb --ip ${address} --apply`,
+      );
+      refuse(what, [
+        ...reasonsAgainstChange(cluster, configurations, address),
+        // Where one node was the whole cluster before, it may be so again.
+        ...reasonsAgainstLeave(cluster, address, members.length === 1),
+      ]);
     },
   },
   leave: {
@@ -231,7 +274,7 @@ export const MARIADB_KINDS = {
       const state = await readState(host);
       const removal = { address: text(step, "host"), isSingleAllowed: step.data.isSingleAllowed === true };
       refuse(`cluster: cannot remove ${removal.address}`, [
-        ...sameMembers(step, state),
+        ...sameMembers(state.cluster, list(step, "members")),
         ...reasonsAgainstRemoval(state, removal),
       ]);
     },

@@ -81,6 +81,20 @@ export function wantedFrom(state: State): Wanted {
 export const clusterAddressWith = (state: State, address: string): string =>
   withHosts(settingsHere(state).get("wsrep_cluster_address") ?? "gcomm://", [...addressesOf(state.cluster), address]);
 
+/** A member's address in a value, made the new node's. */
+const ownIn = (value: string, member: Member, address: string): string =>
+  value.replaceAll(new RegExp(`(?<![\\w.])${escaped(member.address)}(?![\\w.])`, "g"), address);
+
+/**
+ * Where it listens for clients, as the member does now: a package's file may say 127.0.0.1, and then no client reaches it
+ * and it tells the others no address. A server that was given none says "" and listens on all, which is written `*`.
+ */
+function bindAddressFor(state: State, address: string): string {
+  const member = localOf(state);
+  const bind = member.values.get("bind_address") ?? settingsHere(state).get("bind_address");
+  return ownIn(bind || "*", member, address);
+}
+
 /** Our file on the new node, line by line. */
 export function configurationLines(state: State, { address, provider }: Site, journal: string): string[] {
   const member = localOf(state);
@@ -100,12 +114,9 @@ export function configurationLines(state: State, { address, provider }: Site, jo
     const value = settings.get(name);
     if (value !== undefined) values.set(name, value);
   }
-  const own = (value: string): string =>
-    value.replaceAll(new RegExp(`(?<![\\w.])${escaped(member.address)}(?![\\w.])`, "g"), address);
   const options = settings.get("wsrep_provider_options");
-  if (options !== undefined) values.set("wsrep_provider_options", own(options));
-  const bind = settings.get("bind_address");
-  if (bind !== undefined) values.set("bind_address", own(bind));
+  if (options !== undefined) values.set("wsrep_provider_options", ownIn(options, member, address));
+  values.set("bind_address", bindAddressFor(state, address));
   for (const [name, value] of values)
     if (!/^[\x20-\x7e]*$/.test(value) || /["\\]/.test(value))
       refuseNow(`the members' ${name} cannot be written into a file as it is: ${JSON.stringify(value)}`);
@@ -232,13 +243,14 @@ export function planAdd(
       title: `start MariaDB on ${address}, which gets the data from a member (${method})`,
       argv: argvOn(site, ["systemctl", "enable", "--now", "--no-block", "mariadb"]),
       waits: true,
-      doneWhen: `it is Synced, and all of ${all.join(", ")} say: ${all.length + cluster.arbitrators} nodes, Primary, Synced, one state`,
+      doneWhen: `it is Synced, and all of ${all.join(", ")} say: ${all.length + cluster.arbitrators} nodes, Primary, Synced, one state; it is listed by its address`,
       requires: `${unchanged}; its settings are those that were written`,
       undo: { argv: argvOn(site, ["systemctl", "disable", "--now", "mariadb"]), timeoutMs: STOP_TIMEOUT_MS },
       data: {
         ...data,
         file,
         address: clusterAddressWith(state, address),
+        bind: bindAddressFor(state, address),
         arbitrators: cluster.arbitrators,
         ...(sizeMiB === undefined ? {} : { sizeMiB }),
       },

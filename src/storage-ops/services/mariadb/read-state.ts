@@ -32,7 +32,7 @@ export async function readState(host: Host): Promise<State> {
 
 /** In MiB, for telling how far a state transfer is; undefined where it could not be read in time. */
 export async function readSizeMiB(host: Host, node: Node, directory: string): Promise<number | undefined> {
-  const result = await host.run(argvOn(node, ["du", "-sm", "--", directory]), { timeoutMs: READ_TIMEOUT_MS });
+  const result = await host.run(argvOn(node, ["du", "-smD", "--", directory]), { timeoutMs: READ_TIMEOUT_MS });
   // 1: a file went away while it counted.
   const number = /^\d+(?=\t)/m.exec(result.outcome === "exited" ? result.stdout : "")?.[0];
   return number === undefined ? undefined : Number(number);

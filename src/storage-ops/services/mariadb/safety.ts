@@ -1,10 +1,11 @@
 /**
  * What must hold before a Galera cluster gets a node more or less: for the plan, and again right before a step. Pure.
  * Input:  a Cluster as read, and what its configuration files say. Output: the reasons against it, in words.
- * Quorum: a node that is stopped says good-bye, and the rest go on with its votes taken off the total, so no stop of one
- *         node costs quorum by itself. A crash does not say good-bye: the rest must then hold more than half of the votes
- *         there were. With two nodes either crash stops the other one; with one there is no other copy at all.
- * Source: "Weighted Quorum" of Galera's documentation: (votes before - votes that left) / 2 < votes here; pc.weight.
+ * Quorum: a node that is stopped says good-bye, and the rest go on with its votes taken off the total, so a stop of one node
+ *         costs no quorum while any vote is left. A crash does not say good-bye: the rest must then hold more than half of
+ *         the votes there were. With two nodes either crash stops the other one; with one there is no other copy at all.
+ * Source: "Weighted Quorum" of Galera's documentation: (votes before - votes that left) / 2 < votes here; pc.weight, which
+ *         may be 0. Galera's gcomm/src/pc_proto.cpp, have_quorum: votes here * 2 + votes that left > votes before.
  */
 import { isIP } from "node:net";
 import { hostsIn, OWN_FILE } from "./address.ts";
@@ -84,11 +85,21 @@ export function reasonsAgainstLeave(cluster: Cluster, address: string, isSingleA
       `only ${last.address} would be left, below the minimum of 2 nodes: no other copy of the data (--allow-single if that is meant)`,
     );
   }
+  const votes = votesWithout(leaver);
+  if (Number.isNaN(votes)) reasons.push("how many votes would be left is not known");
+  else if (last !== undefined && votes <= 0)
+    reasons.push(
+      "no vote would be left (pc.weight=0), and the rest would stop serving: set pc.weight=1 on one of them",
+    );
   return reasons;
 }
 
 const weightIn = (values: Values): number =>
   Number(/\bpc\.weight\s*=\s*(\d+)/.exec(values.get("wsrep_provider_options") ?? "")?.[1] ?? 1);
+
+/** Of the whole component, arbitrators too, as the leaver counts it; NaN where it does not tell. */
+const votesWithout = ({ values }: Member): number =>
+  Number.parseInt(values.get("wsrep_cluster_weight") ?? "", 10) - weightIn(values);
 
 /** Would the rest go on if one of them crashed? Said in words where it would not. */
 export function warningsAbout(left: readonly Member[], arbitrators: number): string[] {

@@ -65,7 +65,7 @@ export type Site = Node & {
   isAlone: boolean;
   dataDirectory: string;
   content: "fresh" | "used" | "unknown";
-  /** A database's directory in it, for the message. */
+  /** What of somebody's is in it, for the message. */
   found: string;
   savedUuid?: string;
   /** Of the paths that the members' settings name, those that are not there. */
@@ -149,19 +149,47 @@ const familyOf = (release: string): "debian" | "rhel" | undefined => {
 
 async function readContent(host: Host, site: Site): Promise<Pick<Site, "content" | "found"> & { savedUuid?: string }> {
   const { dataDirectory } = site;
-  const argv: Argv = ["find", dataDirectory, "-mindepth", "1", "-maxdepth", "1", "-printf", "%y %f\\n"];
-  const result = await host.run(argvOn(site, argv), { timeoutMs: READ_TIMEOUT_MS });
-  if (result.exitCode === 1 && /No such file/.test(result.stderr)) return { content: "fresh", found: "" };
-  const failure = failureOf(result, READ_TIMEOUT_MS);
+  const isRunning = ["active", "activating", "deactivating"].includes(site.unit ?? "not-found");
+  const result = await host.run(argvOn(site, contentArgv(dataDirectory)), { timeoutMs: READ_TIMEOUT_MS });
+  const isAbsent = result.exitCode === 1 && /No such file/.test(result.stderr);
+  const failure = isAbsent ? undefined : failureOf(result, READ_TIMEOUT_MS);
   if (failure !== undefined) throw new Error(failure);
-  const directories = result.stdout.split("\n").flatMap((line) => (line.startsWith("d ") ? [line.slice(2)] : []));
-  const [foreign] = directories.filter((name) => !FRESH_DIRECTORIES.includes(name));
+  if (result.stdout === "" && isRunning) return { content: "unknown", found: "nothing, and its MariaDB runs" };
+  const foreign = result.stdout.split("\n").map(foreignIn).find(Boolean);
   const saved = await readSavedState(host, site, dataDirectory);
   return {
     content: foreign === undefined && saved === undefined ? "fresh" : "used",
     found: foreign ?? (saved ? "grastate.dat" : ""),
     ...(saved ? { savedUuid: saved.uuid } : {}),
   };
+}
+
+/** -H: the directory itself may be a link. Of what is in it, only `test` is looked into. */
+export const contentArgv = (dataDirectory: string): Argv => [
+  "find",
+  "-H",
+  dataDirectory,
+  "-mindepth",
+  "1",
+  "-maxdepth",
+  "2",
+  "-printf",
+  "%y %P\\n",
+  "-type",
+  "d",
+  "!",
+  "-name",
+  "test",
+  "-prune",
+];
+
+/** The database that a line of it tells of, unless a fresh installation has it. */
+function foreignIn(line: string): string | undefined {
+  const [, type, name = ""] = /^(.) (.*)$/.exec(line) ?? [];
+  // db.opt is a database's default character set; anything else there is a table's.
+  if (name.startsWith("test/")) return name === "test/db.opt" ? undefined : name;
+  // Where a link leads, data of somebody's may be.
+  return type === "l" || (type === "d" && !FRESH_DIRECTORIES.includes(name)) ? name : undefined;
 }
 
 const NO_UUID = "00000000-0000-0000-0000-000000000000";
@@ -186,7 +214,9 @@ export function reasonsAgainstSite(site: Site, wanted: Wanted, begun: boolean): 
     reasons.push(`${address}: its MariaDB is ${unit ?? "in an unknown state"}, and not known to be in no cluster`);
   // It was fresh before we began; a transfer that broke off leaves grastate.dat without a UUID, or empty.
   const isOwn = begun && [wanted.uuid, NO_UUID, ""].includes(site.savedUuid ?? "none");
-  if (site.content !== "fresh" && !isOwn) {
+  if (site.content === "unknown")
+    reasons.push(`${address}: what is in ${site.dataDirectory} is not known (${site.found})`);
+  else if (site.content === "used" && !isOwn) {
     reasons.push(
       `${address}: ${site.dataDirectory} is not empty (${site.found}): a state transfer would write over it: move it away`,
     );

@@ -70,11 +70,8 @@ export async function readCluster(host: Host): Promise<Cluster> {
       hint: "mariadb -e \"SHOW STATUS LIKE 'wsrep_cluster%'\", on every member",
     });
   }
-  const listed = await host.run([...CLIENT, MEMBERS_SQL], { timeoutMs: READ_TIMEOUT_MS });
-  const failure = failureOf(listed, READ_TIMEOUT_MS);
-  if (failure !== undefined) throw new OpsError("failed", `members of the cluster: not readable: ${failure}`);
+  const rows = await readListed(host);
   const local = await readLocalAddresses(host);
-  const rows = parseRows(listed.stdout).map(([name = "", incoming = ""]) => ({ name, address: hostOf(incoming) }));
   const arbitrators = rows.filter(({ name, address }) => name === "garb" && address === "").length;
   const members = await Promise.all(
     rows
@@ -89,6 +86,14 @@ export async function readCluster(host: Host): Promise<Cluster> {
       }),
   );
   return { members: members.sort((a, b) => (a.address < b.address ? -1 : 1)), arbitrators };
+}
+
+/** Whom this node's MariaDB counts, arbitrators too, each by the address that it tells. Errors: OpsError failed. */
+export async function readListed(host: Host): Promise<{ name: string; address: string }[]> {
+  const listed = await host.run([...CLIENT, MEMBERS_SQL], { timeoutMs: READ_TIMEOUT_MS });
+  const failure = failureOf(listed, READ_TIMEOUT_MS);
+  if (failure !== undefined) throw new OpsError("failed", `members of the cluster: not readable: ${failure}`);
+  return parseRows(listed.stdout).map(([name = "", incoming = ""]) => ({ name, address: hostOf(incoming) }));
 }
 
 async function readLocalAddresses(host: Host): Promise<string[]> {

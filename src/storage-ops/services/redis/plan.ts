@@ -16,14 +16,14 @@ import {
   refuse,
   slotsToMove,
 } from "./safety.ts";
-import { type Cluster, isMaster, mastersOf, type Node, nodeAt, type View } from "./state.ts";
+import { type Cluster, isMaster, mastersOf, type Node, nodeAt, servingOf, type View } from "./state.ts";
 
 const OBJECT = "redis-cluster";
 const COMMAND_MS = 120_000;
 /** Slots move as fast as their keys do; what ends it is its own end, or the operator. */
 const MOVE_MS = 24 * 3_600_000;
 const HEALTHY =
-  "every node answers, says cluster_state:ok and agrees on the configuration; nobody else moves slots; a slot that an interrupted move left half-way is first moved to its end (redis-cli --cluster fix)";
+  "every node answers, says cluster_state:ok and agrees on the configuration; nobody else moves slots; those that get slots have room for their data; a slot that an interrupted move left half-way is first moved to its end (redis-cli --cluster fix)";
 
 const picture = (label: string, rows: readonly (readonly [address: string, slots: number])[]): string =>
   `${label.padEnd(5)} ${rows.map(([address, slots]) => `${address} ${slots} slots`).join(", ")}`;
@@ -51,8 +51,8 @@ export function planAdd(cluster: Cluster, newcomers: readonly View[], connection
   }
   const there = mastersOf(cluster).filter(({ address }) => !addresses.includes(address));
   const count = there.length + newcomers.length;
-  const used = cluster.views.filter(({ self }) => isMaster(self)).reduce((sum, { memory }) => sum + memory.used, 0);
-  reasons.push(...reasonsAgainstLoad(newcomers, used / count));
+  const views = [...cluster.views.filter(({ address }) => !addresses.includes(address)), ...newcomers];
+  reasons.push(...reasonsAgainstLoad(views, [...there, ...newcomers.map(({ self }) => self)]));
   refuse(`Redis cluster of ${entry}: cannot add ${addresses.join(", ")}`, reasons, hintFor(entry));
 
   const shared = { ...connectionData(connection), members, ids: newcomers.map(({ self }) => self.id) };
@@ -145,11 +145,11 @@ export function planRemove(cluster: Cluster, addresses: readonly string[], conne
   const masters = mastersOf(cluster);
   const staying = masters.filter(({ id }) => !leaving.some((node) => node.id === id));
   const full = leaving.filter(({ slots }) => slots > 0);
+  const takers = servingOf(cluster).filter(({ id }) => !leaving.some((node) => node.id === id));
   const reasons = reasonsAgainstChange(cluster);
-  if (leaving.some(isMaster)) reasons.push(...reasonsAgainstFewer(staying.length));
-  const usedBy = (nodes: readonly Node[]) => cluster.views.filter(({ self }) => nodes.some(({ id }) => id === self.id));
-  const used = usedBy(full).reduce((sum, { memory }) => sum + memory.used, 0);
-  if (full.length > 0) reasons.push(...reasonsAgainstLoad(usedBy(staying), used / staying.length));
+  if (full.length > 0) {
+    reasons.push(...reasonsAgainstFewer(takers.length), ...reasonsAgainstLoad(cluster.views, takers));
+  }
   refuse(`Redis cluster of ${entry}: cannot remove ${addresses.join(", ")}`, reasons, hintFor(entry));
 
   const ids = full.map(({ id }) => id);
@@ -166,11 +166,16 @@ export function planRemove(cluster: Cluster, addresses: readonly string[], conne
       destructive: false,
       waits: false,
       doneWhen: "no node says that it serves a slot, no slot is half-way, and all nodes agree on it",
-      requires: `${HEALTHY}; at least 3 masters stay`,
+      requires: `${HEALTHY}; at least 3 masters with slots stay`,
       undo: {
         impossible: "Redis may have made it a replica: go on to the end, then fencepost node add brings it back",
       },
-      data: { ...shared, leaving: leaving.filter(isMaster).map(({ id }) => id) },
+      data: {
+        ...shared,
+        // In the order of `ids`.
+        slots: full.map(({ slots }) => String(slots)),
+        leaving: leaving.filter(isMaster).map(({ id }) => id),
+      },
       before: [
         ...full.map(({ id }) => `ℹ Node ID: ${id}`),
         `⚠ Node has ${ranges} hash slot ranges`,
@@ -193,7 +198,12 @@ export function planRemove(cluster: Cluster, addresses: readonly string[], conne
     operation: "redis.node-remove",
     title: `remove ${addresses.join(", ")} from the Redis cluster of ${entry}`,
     object: OBJECT,
-    warnings: warningsOf(cluster, leaving, staying),
+    warnings: [
+      ...(full.length > 0 ? staying.filter(({ slots }) => slots === 0) : []).map(
+        ({ address }) => `${address} serves no slot and gets none; fencepost node add gives it its part`,
+      ),
+      ...warningsOf(cluster, leaving, staying),
+    ],
     picture: [
       picture(
         "now",
@@ -201,7 +211,10 @@ export function planRemove(cluster: Cluster, addresses: readonly string[], conne
       ),
       picture(
         "then",
-        staying.map(({ address, slots }) => [address, full.length > 0 ? Math.round(fairShare(staying.length)) : slots]),
+        staying.map(({ address, slots }) => [
+          address,
+          full.length > 0 && slots > 0 ? Math.round(fairShare(takers.length)) : slots,
+        ]),
       ),
     ],
     steps,
@@ -252,7 +265,7 @@ function forgetSteps(
       waits: false,
       doneWhen: "no node of the cluster knows it, and none is a replica of it",
       requires:
-        "every node says that it serves no slot; it holds no key, or is a replica; no slot is half-way; cluster_state:ok; at least 3 masters stay",
+        "every node says that it serves no slot; it holds no key, or is a replica; no slot is half-way; cluster_state:ok; at least 3 masters with slots stay",
       undo: { impossible: "it has been emptied and forgotten: fencepost node add brings it back" },
       data,
       before,

@@ -14,7 +14,7 @@ import {
   type View,
 } from "./state.ts";
 
-/** A cluster of two masters has no majority once one is lost. */
+/** A cluster of two masters has no majority once one is lost; one without slots has no vote. */
 export const LEAST_MASTERS = 3;
 /** redis-cli's own threshold, below which it moves nothing: 2 %. */
 const THRESHOLD = 0.02;
@@ -86,15 +86,26 @@ export function reasonsAgainstNewcomer(view: View): string[] {
   return reasons;
 }
 
-/** Why these have no room for `bytes` more each: a full node refuses keys, or throws others away. */
-export function reasonsAgainstLoad(views: readonly View[], bytes: number): string[] {
-  return views.flatMap(({ address, memory: { used, limit, evicts } }) =>
-    limit > 0 && used + bytes > limit
-      ? [
-          `${address} has no room: ${used + Math.round(bytes)} bytes of maxmemory ${limit}${evicts ? ", and it would evict keys" : ""}`,
-        ]
-      : [],
-  );
+/**
+ * Why those that get slots have no room for the data in them: a full node refuses keys, or throws others away.
+ * `sharing`: the masters that share all slots in the end; what they have too much, and all that others have, is moved.
+ */
+export function reasonsAgainstLoad(views: readonly View[], sharing: readonly Node[]): string[] {
+  const shares = ({ self }: View): boolean => sharing.some(({ id }) => id === self.id);
+  const lacks = (view: View): number => (shares(view) ? fairShare(sharing.length) : 0) - view.self.slots;
+  if (slotsToMove(sharing) === 0 && views.every((view) => shares(view) || view.self.slots === 0)) return [];
+  const takers = views.filter((view) => lacks(view) > 0);
+  const lacking = takers.reduce((sum, view) => sum + lacks(view), 0);
+  const bytes = views
+    .filter((view) => lacks(view) < 0)
+    .reduce((sum, view) => sum + (view.memory.used * -lacks(view)) / view.self.slots, 0);
+  return takers.flatMap((view) => {
+    const { used, limit, evicts } = view.memory;
+    const then = Math.round(used + (bytes * lacks(view)) / lacking);
+    return limit > 0 && then > limit
+      ? [`${view.address} has no room: ${then} bytes of maxmemory ${limit}${evicts ? ", and it would evict keys" : ""}`]
+      : [];
+  });
 }
 
 /** Why a node must not be forgotten. `cluster` is read by way of the nodes that stay. */
@@ -111,9 +122,10 @@ export function reasonsAgainstForgetting(cluster: Cluster, id: string, address: 
   return reasons;
 }
 
-export const reasonsAgainstFewer = (masters: number): string[] =>
-  masters < LEAST_MASTERS
-    ? [`${masters} masters would be left: a Redis cluster needs ${LEAST_MASTERS} for a majority`]
+/** `serving`: masters that would still serve slots. */
+export const reasonsAgainstFewer = (serving: number): string[] =>
+  serving < LEAST_MASTERS
+    ? [`${serving} masters would be left with slots: a Redis cluster needs ${LEAST_MASTERS} for a majority`]
     : [];
 
 /** What each master should have, once the drained ones have nothing. */

@@ -205,6 +205,8 @@ export const configurationOf = ({ nodes }: Pick<View, "nodes">): string =>
 
 /** As the first view has it. */
 export const mastersOf = ({ views }: Cluster): Node[] => (views[0]?.nodes ?? []).filter(isMaster);
+/** Those that have a vote, and that a rebalance gives slots to unless it is told to use the empty ones too. */
+export const servingOf = (cluster: Cluster): Node[] => mastersOf(cluster).filter(({ slots }) => slots > 0);
 export const openSlotsOf = ({ views }: Cluster): OpenSlot[] => views.flatMap(({ open }) => open);
 export const nodeAt = ({ views }: Cluster, address: string): Node | undefined =>
   views[0]?.nodes.find((node) => node.address === address);

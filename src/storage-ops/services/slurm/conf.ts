@@ -41,6 +41,8 @@ export function parseConf(file: string, text: string): Conf {
     .map((line, index): Line => {
       if (/\\\s*$/.test(line) && !/^\s*#/.test(line)) cannot(`line ${index + 1} is continued on the next one`);
       const [code = ""] = line.split("#");
+      // What is in that file would be neither seen nor changed.
+      if (/^\s*include\s/i.test(code)) cannot(`line ${index + 1} includes another file`);
       const words = [...code.matchAll(/([A-Za-z][A-Za-z0-9_]*)\s*=\s*("[^"]*"|\S+)/g)];
       return {
         at: index + 1,

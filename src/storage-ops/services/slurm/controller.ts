@@ -15,6 +15,11 @@ import { readCopies, readSite, reasonsAgainstMunge, refuse } from "./site.ts";
 import { told } from "./state.ts";
 
 export async function addController(call: NodeCall): Promise<Plan> {
+  for (const option of ["name", "partition"])
+    if (call.args[option] !== undefined)
+      throw new OpsError("usage", `${call.called}: --${option} is for a compute node, not with --controller`, {
+        hint: `${call.called} --help`,
+      });
   const site = await readSite(call);
   const { conf, host, ip } = site;
   const name = checkName((await told(host, sshArgv(ip, ["hostname", "-s"]))).trim(), "the host's name");
@@ -23,12 +28,23 @@ export async function addController(call: NodeCall): Promise<Plan> {
     throw new OpsError("usage", `${name} is a SlurmctldHost of ${conf.file} already`, { hint: "scontrol ping" });
   const { copies, reasons } = await readCopies(site, call.args, undefined);
   reasons.push(...(await reasonsAgainstMunge(host, ip)));
+  reasons.push(...(await reasonsAgainstUnit(host, ip)));
   reasons.push(...(await reasonsAgainstState(host, ip, settingOf(conf, "statesavelocation") ?? "/var/spool")));
   refuse(`Slurm: cannot add controller ${name}`, reasons, `compare ${conf.file} and StateSaveLocation on all hosts`);
   const last = controllers.at(-1);
   const edits = [{ at: last?.line.at ?? 1, how: "after" as const, text: `SlurmctldHost=${name}(${ip})` }];
   const change: Change = { id: call.id, conf, edits, copies };
   return planAddController(change, { name, where: ip, isController: true, isNode: false });
+}
+
+async function reasonsAgainstUnit(host: Host, ip: string): Promise<string[]> {
+  try {
+    const stdout = await told(host, sshArgv(ip, ["systemctl", "show", "--property=LoadState", "slurmctld"]));
+    const state = /^LoadState=(.*)$/m.exec(stdout)?.[1] ?? "not told";
+    return state === "loaded" ? [] : [`${ip}: its slurmctld.service is ${state}: install slurmctld there`];
+  } catch (error) {
+    return [`${ip}: slurmctld.service: ${reasonOf(error)}`];
+  }
 }
 
 /** The same file by inode, size and time: no two directories have that by chance. */

@@ -147,12 +147,8 @@ async function remove(call: NodeCall): Promise<Plan> {
   if (nodes.length === 1) reasons.push("it is the only node");
   // The host stays, as a controller: only its slurmd goes.
   const edits = [...(await nodeEdits(host, conf, name)), ...(await partitionEdits(host, conf, name))];
-  for (const line of conf.lines) {
-    const isOurs = edits.some(({ at }) => at === line.at);
-    const isNamed =
-      ["nodeset", "downnodes", "frontendname"].some((key) => line.values.has(key)) && line.text.includes(name);
-    if (!isOurs && isNamed) reasons.push(`${conf.file}: line ${line.at} names it too`);
-  }
+  for (const line of conf.lines)
+    if (await isNamedBy(host, line, name)) reasons.push(`${conf.file}: line ${line.at} names it too`);
   const reservations = await told(host, ["scontrol", "-o", "show", "reservation"]);
   for (const [, list = ""] of reservations.matchAll(/ Nodes=(\S+)/g))
     if (list !== "(null)" && (await expandNames(host, list)).includes(name)) reasons.push("a reservation names it");
@@ -167,6 +163,14 @@ async function remove(call: NodeCall): Promise<Plan> {
     { name, where, isController: stays, isNode: true, answers },
     stays ? [`${name} stays a controller`] : [],
   );
+}
+
+/** Whether a line besides those of nodes and partitions has the node in a list: slurmctld does not begin with one it does not know. */
+async function isNamedBy(host: Host, { values }: Line, name: string): Promise<boolean> {
+  const lists = [values.has("nodeset") ? values.get("nodes") : "", values.get("downnodes"), values.get("frontendname")];
+  for (const list of lists.map((one = "") => one.replaceAll('"', "")))
+    if (list !== "" && (await expandNames(host, list)).includes(name)) return true;
+  return false;
 }
 
 async function nodeEdits(host: Host, conf: Conf, name: string): Promise<Edit[]> {
@@ -198,7 +202,7 @@ async function nodeEdits(host: Host, conf: Conf, name: string): Promise<Edit[]> 
       },
     ];
   }
-  throw new OpsError("unsupported", `${conf.file} has no line of ${name}: a dynamic node, or one of an included file`, {
+  throw new OpsError("unsupported", `${conf.file} has no line of ${name}: a dynamic node`, {
     hint: `scontrol delete NodeName=${name}`,
   });
 }

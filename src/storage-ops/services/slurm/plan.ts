@@ -33,13 +33,17 @@ const shared = ({ conf, edits }: Change, target: string): Record<string, string>
 });
 const at = (name: string, where: string): string => (where === HERE ? "here" : name);
 
-function editSteps(change: Change, target: string, way: "add" | "remove", isDrained = false): Step[] {
+function editSteps(
+  change: Change,
+  target: string,
+  way: "add" | "remove",
+  { isDrained = false, isController = false } = {},
+): Step[] {
   const { conf, edits, copies, id } = change;
   const words: Argv = ["sed", `--in-place=.fencepost-${id}`, "--follow-symlinks", ...sedWords(edits), conf.file];
+  const service = `--service slurm${isController ? " --controller" : ""}`;
   const back =
-    way === "add"
-      ? "fencepost node remove --service slurm takes it out"
-      : "fencepost node add --service slurm brings it back";
+    way === "add" ? `fencepost node remove ${service} takes it out` : `fencepost node add ${service} brings it back`;
   return copies.map(
     ({ name, where }): Step => ({
       id: `conf-${name}`,
@@ -184,7 +188,7 @@ export function planRemove(change: Change, leaver: Copy & { answers: boolean }, 
       undo: { argv: onHost(where, ["systemctl", "start", "slurmd"]), timeoutMs: RESTART_MS },
       data: { ...shared(change, name), where, daemon: "slurmd", isDrained: true },
     });
-  steps.push(...editSteps(change, name, "remove", true));
+  steps.push(...editSteps(change, name, "remove", { isDrained: true }));
   const restarts = restartSteps(change, name, "remove");
   const last = restarts.at(-1);
   if (last) restarts[restarts.length - 1] = { ...last, after: [`✓ Node ${name} removed from Slurm`] };
@@ -213,7 +217,7 @@ export function planAddController(change: Change, { name, where }: Copy): Plan {
     warnings: [],
     picture: [conf.file, ...shownEdits(conf, change.edits)],
     steps: [
-      ...editSteps(change, name, "add"),
+      ...editSteps(change, name, "add", { isController: true }),
       ...(hasCopy ? [] : [copyStep(change, name, where)]),
       ...daemonSteps(change),
       restartStep("slurmctld", { name, where, isController: true, isNode: false }, change, {
@@ -253,7 +257,7 @@ export function planRemoveController(change: Change, { name, where }: Copy): Pla
         undo: { argv: onHost(where, ["systemctl", "start", "slurmctld"]), timeoutMs: RESTART_MS },
         data: { ...shared(change, name), where, daemon: "slurmctld" },
       },
-      ...editSteps(change, name, "remove"),
+      ...editSteps(change, name, "remove", { isController: true }),
       ...restarts,
     ],
   };

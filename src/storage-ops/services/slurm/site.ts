@@ -50,8 +50,8 @@ export async function readCopies({ conf, nodes, host }: Site, args: NodeCall["ar
   const others = nodes.filter(({ name }) => name !== without?.name);
   if (!isConfigless(conf)) {
     for (const { hostname, address } of others) put(hostname, address, { isNode: true });
-    for (const name of [args.also ?? []].flat().map(String)) put(name, name, {});
   }
+  for (const name of [args.also ?? []].flat().map(String)) put(name, name, {});
   const all = [...copies.values()].sort((a, b) => Number(b.where === HERE) - Number(a.where === HERE));
   const reasons = await Promise.all(
     all.map(async ({ name, where }) => {

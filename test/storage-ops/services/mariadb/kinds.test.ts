@@ -1,27 +1,27 @@
 import { describe, expect, it } from "vitest";
+import type { OpsError } from "../../../../src/core/errors.ts";
+import type { Argv } from "../../../../src/core/exec.ts";
 import type { Step } from "../../../../src/core/plan.ts";
+import { FIND_FILES } from "../../../../src/storage-ops/services/mariadb/address.ts";
 import { MARIADB_KINDS } from "../../../../src/storage-ops/services/mariadb/kinds.ts";
 import { readCluster, readConfiguration, readUnit } from "../../../../src/storage-ops/services/mariadb/state.ts";
 import { exits, type FakeAnswer, fakeHost, NOT_INSTALLED } from "../../../fakes/fake-host.ts";
-import { fixtureText, there } from "./fixture.ts";
+import {
+  fixtureText,
+  HERE,
+  MEMBERS,
+  NEW,
+  OTHER,
+  SHOW,
+  siteHost,
+  there,
+  UUID,
+  unit,
+  VALUES,
+  valuesWith,
+} from "./fixture.ts";
 
-const CLIENT = ["mariadb", "--batch", "--skip-column-names", "--connect-timeout=10", "-e"] as const;
-const VALUES = [
-  ...CLIENT,
-  "SHOW GLOBAL STATUS LIKE 'wsrep\\_%'; SHOW GLOBAL VARIABLES LIKE 'wsrep\\_%'; SHOW GLOBAL VARIABLES WHERE Variable_name IN ('datadir', 'version', 'bind_address')",
-] as const;
-const MEMBERS = [...CLIENT, "SELECT node_name, node_incoming_address FROM mysql.wsrep_cluster_members"].join(" ");
-const SHOW = ["systemctl", "show", "--property=LoadState,ActiveState", "mariadb"] as const;
-const UUID = /^wsrep_cluster_state_uuid\t(.*)$/m.exec(fixtureText("values"))?.[1] ?? "";
-const [HERE, OTHER, NEW] = ["10.77.0.1", "10.77.0.2", "10.77.0.3"];
-
-const valuesWith = (changes: Readonly<Record<string, string>>): string =>
-  Object.entries(changes).reduce(
-    (text, [name, value]) => text.replace(new RegExp(`^${name}\\t.*$`, "m"), `${name}\t${value}`),
-    fixtureText("values"),
-  );
 const three = valuesWith({ wsrep_cluster_size: "3" });
-const unit = (state: string): string => `LoadState=loaded\nActiveState=${state}\n`;
 const NO_SYSTEMD = exits(1, "System has not been booted with systemd as init system (PID 1). Can't operate.\n");
 const DOWN = exits(
   1,
@@ -39,6 +39,22 @@ const step = (kind: string, data: Step["data"]): Step => ({
   doneWhen: "",
   data,
 });
+
+/** What readState asks of a cluster of these nodes; `values` is what each of them says. */
+const stateCommands = (nodes: readonly string[], values: string): Record<string, FakeAnswer> =>
+  Object.fromEntries([
+    [MEMBERS, nodes.map((one) => `node${one.at(-1)}\t${one}:0\n`).join("")],
+    ["hostname -I", `${HERE} \n`],
+    ...nodes.flatMap((node): [string, FakeAnswer][] => {
+      const on = (argv: Argv) => (node === HERE ? argv.join(" ") : there(node, ...(argv as [string])));
+      return [
+        [on(VALUES), values],
+        [on(["my_print_defaults", "--mysqld"]), fixtureText("defaults")],
+        [on(["my_print_defaults", "sst"]), ""],
+        [on(FIND_FILES), "/f.cnf\n"],
+      ];
+    }),
+  ]);
 
 describe("a node that joins", () => {
   const starting = step("start", {
@@ -58,8 +74,9 @@ describe("a node that joins", () => {
           [there(NEW, ...VALUES)]: three,
           [there(OTHER, ...VALUES)]: three,
           [VALUES.join(" ")]: three,
+          [MEMBERS]: `${fixtureText("members")}node3\t${NEW}:0\n`,
           [there(NEW, "my_print_defaults", "--mysqld")]: fixtureText("defaults"),
-          [there(NEW, "du", "-sm", "--", "/var/lib/mysql")]: "20\t/var/lib/mysql\n",
+          [there(NEW, "du", "-smD", "--", "/var/lib/mysql")]: "20\t/var/lib/mysql\n",
           ...commands,
         },
       }),
@@ -98,6 +115,15 @@ describe("a node that joins", () => {
     });
   });
 
+  it("is not done when the others know no address of it, where clients would find it", async () => {
+    const rows = `${fixtureText("members")}node3\t\n`;
+    await expect(standing({ [MEMBERS]: rows })).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringContaining("bind_address is the loopback's?"),
+    });
+    expect(await standing({ [MEMBERS]: DOWN })).toMatchObject({ state: "unknown" });
+  });
+
   it.each<[string, FakeAnswer, string]>([
     ["its service has failed", unit("failed"), "todo"],
     ["nobody can be asked", exits(255, "ssh: connect to host 10.77.0.3 port 22: No route to host"), "unknown"],
@@ -121,19 +147,75 @@ describe("taking back a start", () => {
     });
   });
 
-  it("waits for one that is joining, and then asks whether the others can do without it", async () => {
+  /** A cluster of HERE, OTHER and NEW, and NEW is to leave it again. */
+  const guard = async (changes: Readonly<Record<string, FakeAnswer | FakeAnswer[]>>, members = [HERE, OTHER]) => {
     const host = fakeHost({
-      commands: {
-        [there(NEW, ...SHOW)]: [unit("activating"), unit("active")],
-        [there(NEW, ...VALUES)]: [DOWN, three],
-        [VALUES.join(" ")]: valuesWith({ wsrep_cluster_status: "non-Primary" }),
-      },
+      commands: { ...stateCommands([HERE, OTHER, NEW], three), [there(NEW, ...SHOW)]: unit("active"), ...changes },
     });
     host.sleep = (ms) => host.advance(ms);
-    await expect(MARIADB_KINDS.start.guardUndo(starting, host)).rejects.toMatchObject({
-      kind: "unsafe",
-      message: expect.stringContaining("has no quorum"),
+    const data = { ...starting.data, members };
+    const outcome = await MARIADB_KINDS.start.guardUndo({ ...starting, data }, host).catch((error: OpsError) => {
+      expect(error.kind).toBe("unsafe");
+      return error.message;
     });
+    return { outcome, waitedMs: host.monotonicMs() };
+  };
+  const donor = valuesWith({ wsrep_cluster_size: "3", wsrep_local_state_comment: "Donor/Desynced" });
+
+  it("waits for one that is joining, and until its donor is Synced again", async () => {
+    const joining = {
+      [there(NEW, ...SHOW)]: [unit("activating"), unit("active")],
+      [there(NEW, ...VALUES)]: [DOWN, three],
+    };
+    expect(await guard(joining)).toEqual({ outcome: undefined, waitedMs: 1_000 });
+    expect(await guard({ [there(OTHER, ...VALUES)]: [donor, donor, three] })).toEqual({
+      outcome: undefined,
+      waitedMs: 2_000,
+    });
+  });
+
+  it("does not wait for a member that was desynchronised by hand, and does not do without the node meanwhile", async () => {
+    const desynced = donor.replace(/^wsrep_desync\t.*$/m, "wsrep_desync\tON");
+    const { outcome, waitedMs } = await guard({ [there(OTHER, ...VALUES)]: desynced });
+    expect(outcome).toContain(`member ${OTHER} is Donor/Desynced`);
+    expect(waitedMs).toBe(0);
+  });
+
+  it.each<[string, Readonly<Record<string, FakeAnswer>>, string]>([
+    [
+      "there is no quorum",
+      { [VALUES.join(" ")]: valuesWith({ wsrep_cluster_status: "non-Primary" }) },
+      "has no quorum",
+    ],
+    ["a donor does not come to its end", { [there(OTHER, ...VALUES)]: donor }, `member ${OTHER} is Donor/Desynced`],
+    ["a member cannot be asked", { [there(OTHER, ...VALUES)]: DOWN }, `member ${OTHER} could not be asked`],
+    [
+      "it would leave one copy where there were two before",
+      { [MEMBERS]: `node1\t${HERE}:0\nnode3\t${NEW}:0\n` },
+      "its members are not those this was planned for",
+    ],
+    [
+      "another has been added since",
+      {
+        [MEMBERS]: `${fixtureText("members")}node3\t${NEW}:0\nnode4\t10.77.0.4:0\n`,
+        [there("10.77.0.4", ...VALUES)]: DOWN,
+      },
+      "not those this was planned for",
+    ],
+  ])("is refused while %s", async (_, changes, why) => {
+    expect((await guard(changes)).outcome).toContain(why);
+  });
+
+  it("may leave the one node that was the cluster before", async () => {
+    const two = fixtureText("values");
+    const alone = {
+      [MEMBERS]: `node1\t${HERE}:0\nnode3\t${NEW}:0\n`,
+      [VALUES.join(" ")]: two,
+      [there(NEW, ...VALUES)]: two,
+    };
+    const defaults = `--wsrep-cluster-address=gcomm://${HERE},${NEW}\n`;
+    const lists = { "my_print_defaults --mysqld": defaults, [there(NEW, "my_print_defaults", "--mysqld")]: defaults };
+    expect((await guard({ ...alone, ...lists }, [HERE])).outcome).toBeUndefined();
   });
 });
 
@@ -197,6 +279,18 @@ describe("a member's list of addresses", () => {
   it("is not written over what somebody else has made of it", async () => {
     await expect(standing("gcomm://10.77.0.77")).rejects.toMatchObject({ kind: "unsafe" });
   });
+
+  it("is not put back over what somebody else has made of it since", async () => {
+    const guard = (value: string) => {
+      const commands = { [there(OTHER, "my_print_defaults", "--mysqld")]: `--wsrep-cluster-address=${value}\n` };
+      return MARIADB_KINDS.address.guardUndo(writing, fakeHost({ commands }));
+    };
+    await guard(after);
+    await expect(guard(`${after},10.77.0.4`)).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringContaining(`changed wsrep_cluster_address to ${after},10.77.0.4`),
+    });
+  });
 });
 
 describe("reading a cluster", () => {
@@ -257,6 +351,38 @@ describe("reading a cluster", () => {
     const host = fakeHost({ commands: { [SHOW.join(" ")]: NO_SYSTEMD } });
     await expect(readUnit(host, { address: HERE, isLocal: true })).rejects.toMatchObject({
       message: expect.stringContaining("System has not been booted with systemd"),
+    });
+  });
+});
+
+describe("what holds before a node is started", () => {
+  const before = `gcomm://${HERE},${OTHER}`;
+  const settings = { wsrep_on: "ON", wsrep_cluster_address: `${before},${NEW}`, bind_address: "0.0.0.0" };
+  const guard = (changes: Readonly<Record<string, string>>) => {
+    const lines = Object.entries({ ...settings, ...changes }).map(([name, value]) => `--${name}=${value}\n`);
+    const data = { host: NEW, local: HERE, members: [HERE, OTHER], method: "rsync", file: "/zz.cnf" };
+    const commands = {
+      ...stateCommands([HERE, OTHER], fixtureText("values")),
+      [there(NEW, "my_print_defaults", "--mysqld")]: lines.join(""),
+    };
+    return MARIADB_KINDS.start.guard(
+      step("start", { ...data, address: settings.wsrep_cluster_address, bind: settings.bind_address }),
+      siteHost(commands),
+    );
+  };
+
+  it("is that its settings are those that were written", async () => {
+    await guard({});
+  });
+
+  it.each([
+    ["wsrep_on", "OFF"],
+    ["wsrep_cluster_address", before],
+    ["bind_address", "127.0.0.1"],
+  ])("is not that another file's %s wins", async (name, value) => {
+    await expect(guard({ [name]: value })).rejects.toMatchObject({
+      kind: "unsafe",
+      message: `${NEW}: another file wins over /zz.cnf: ${name}=${value}`,
     });
   });
 });

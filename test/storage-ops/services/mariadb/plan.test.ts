@@ -91,6 +91,20 @@ describe("a plan to add a node to a Galera cluster", () => {
   });
 
   it.each([
+    ["on its own address", "10.77.0.1", NEW],
+    ["on all of IPv4", "0.0.0.0", "0.0.0.0"],
+    ["wherever it can, being given no address", "", "*"],
+  ])(
+    "has the new node listen for clients as a member does that listens %s, whatever is in the files",
+    (_, now, bind) => {
+      const state = stateOf(2, { settings: { bind_address: "127.0.0.1" } });
+      for (const { values } of state.cluster.members) (values as Map<string, string>).set("bind_address", now);
+      expect(configurationLines(state, siteOf(NEW), "J")).toContain(`bind_address="${bind}"`);
+      expect(add(state).steps.at(-1)?.data.bind).toBe(bind);
+    },
+  );
+
+  it.each([
     ["debian", "apt-get install -y --no-install-recommends mariadb-server galera-4 rsync"],
     ["rhel", "dnf install -y mariadb-server mariadb-server-galera rsync"],
   ] as const)("installs what is missing first, on %s", (family, words) => {
@@ -116,6 +130,7 @@ describe("a plan to add a node to a Galera cluster", () => {
   it.each<[string, Partial<Site>]>([
     ["could not be looked at", { problem: "ssh: exit 255" }],
     ["is not empty (shop)", { content: "used", found: "shop" }],
+    ["is not known (nothing, and its MariaDB runs)", { content: "unknown", found: "nothing, and its MariaDB runs" }],
     ["has MariaDB 11.4, the cluster 10.11", { version: "11.4" }],
     ["not known to be in no cluster", { unit: "active" }],
     ["neither apt-get nor dnf", { missing: ["mariadbd"], family: undefined as never }],
@@ -193,6 +208,18 @@ describe("a plan to remove a node from a Galera cluster", () => {
     ["this node", 3, "10.77.0.1", "it is this node"],
   ])("is refused for %s", (_, count, address, why) => {
     expect(() => remove(stateOf(count), address)).toThrow(unsafe(why));
+  });
+
+  it.each([
+    ["none, the others having none of their own", "1", "pc.weight = 1;", "no vote would be left"],
+    ["none, its own being more than one", "3", "pc.weight = 3;", "no vote would be left"],
+    ["an unknown number", "", "pc.weight = 1;", "how many votes would be left is not known"],
+    ["an arbitrator's", "2", "pc.weight = 1;", undefined],
+    ["all, it having none itself", "2", "pc.weight = 0;", undefined],
+  ])("goes by the votes that are left: %s", (_, wsrep_cluster_weight, wsrep_provider_options, why) => {
+    const state = stateOf(3, { values: { wsrep_cluster_weight, wsrep_provider_options } });
+    if (why) expect(() => remove(state, "10.77.0.3")).toThrow(unsafe(why));
+    else expect(remove(state, "10.77.0.3").steps[0]?.id).toBe("leave");
   });
 
   it("leaves one node only when that was asked for, and says what it means", () => {

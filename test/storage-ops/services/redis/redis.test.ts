@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import type { Plan, Step, StepKind } from "../../../../src/core/plan.ts";
 import {
   addressFrom,
   clusterArgv,
@@ -9,21 +10,24 @@ import {
   secretsOf,
   withSecrets,
 } from "../../../../src/storage-ops/services/redis/connection.ts";
+import { REDIS_KINDS } from "../../../../src/storage-ops/services/redis/kinds.ts";
 import { holdersIn } from "../../../../src/storage-ops/services/redis/lock.ts";
 import { planAdd, planRemove } from "../../../../src/storage-ops/services/redis/plan.ts";
 import {
   reasonsAgainstChange,
+  reasonsAgainstLoad,
   reasonsAgainstMending,
   slotsToMove,
 } from "../../../../src/storage-ops/services/redis/safety.ts";
 import {
   type Cluster,
+  mastersOf,
   type Node,
   parseMovers,
   parseNodes,
   type View,
 } from "../../../../src/storage-ops/services/redis/state.ts";
-import { FakeHost } from "../../../fakes/fake-host.ts";
+import { FakeHost, fakeHost } from "../../../fakes/fake-host.ts";
 
 const CONNECTION = { cli: ["redis-cli"], passwordFile: "" };
 const idOf = (number: number): string => String(number).repeat(40).slice(0, 40);
@@ -60,6 +64,43 @@ const clusterOf = (nodes: readonly Node[] = FOUR, more: (node: Node) => Partial<
 const newcomer = (more: Partial<View> = {}, self: Partial<Node> = {}): View => {
   const node = { ...master(5, [], 0), ...self };
   return viewOf(node, [node], { keys: 0, ...more });
+};
+/** What the nodes of a cluster answer to redis-cli. */
+const answersOf = ({ views }: Cluster): Record<string, string> =>
+  Object.fromEntries(
+    views.flatMap(({ address, self, nodes, state, open, keys, memory, movers }) => {
+      const at = nodeArgv(CONNECTION, address).join(" ");
+      const lines = nodes.map(({ id, address: where, flags, masterId, ranges }) => {
+        const isOwn = id === self.id;
+        const half = open.map(({ slot, way, other }) => `[${slot}-${way === "to" ? ">" : "<"}-${other}]`);
+        const words = [id, `${where}@1`, [...(isOwn ? ["myself"] : []), ...flags].join(","), masterId || "-"];
+        return [...words, "0", "0", "1", "connected", ...ranges, ...(isOwn ? half : [])].join(" ");
+      });
+      const info = {
+        cluster_enabled: 1,
+        used_memory: memory.used,
+        maxmemory: memory.limit,
+        maxmemory_policy: memory.evicts ? "allkeys-lru" : "noeviction",
+        ...(keys > 0 ? { db0: `keys=${keys},expires=0` } : {}),
+      };
+      return [
+        [
+          `${at} INFO`,
+          Object.entries(info)
+            .map(([name, value]) => `${name}:${value}\r\n`)
+            .join(""),
+        ],
+        [`${at} CLUSTER NODES`, `${lines.join("\n")}\n`],
+        [`${at} CLUSTER INFO`, `cluster_state:${state}\r\n`],
+        [`${at} CLIENT LIST`, movers.map((mover) => `id=1 addr=${mover} cmd=migrate\n`).join("")],
+      ];
+    }),
+  );
+const hostOf = (cluster: Cluster) => fakeHost({ commands: answersOf(cluster) });
+const stepOf = ({ steps }: Plan, kind: string): Step => {
+  const step = steps.find((one) => one.kind === kind);
+  if (!step) throw new Error(`no step ${kind}`);
+  return step;
 };
 const named = (id: number) => ({ expected: (node: Node) => node.id === idOf(id) });
 
@@ -260,5 +301,137 @@ describe("planning", () => {
     const full = clusterOf(FOUR, () => ({ memory: { used: 900, limit: 1000, evicts: false } }));
     expect(remove(full, "10.0.0.1:6379")).toThrow(/has no room/);
     expect(remove(clusterOf(), "10.0.0.10:6379")).toThrow(expect.objectContaining({ kind: "usage" }));
+  });
+});
+
+const THREE = [master(1, ["0-5460"], 5461), master(2, ["5461-10922"], 5462), master(3, ["10923-16383"], 5461)];
+
+describe("a master without slots", () => {
+  const remove = (cluster: Cluster, address: string) => planRemove(cluster, [address], CONNECTION);
+  const empty = master(5, [], 0);
+
+  it("has no vote: it is not counted towards the three that have to stay", () => {
+    expect(() => remove(clusterOf([...THREE, empty]), "10.0.0.3:6379")).toThrow(/2 masters would be left with slots/);
+    // Nor is it missed.
+    const two = [master(1, ["0-8191"], 8192), master(2, ["8192-16383"], 8192)];
+    expect(remove(clusterOf([...two, empty]), "10.0.0.5:6379").steps.map(({ kind }) => kind)).toEqual([
+      "redis-del-node",
+      "redis-reset",
+    ]);
+  });
+
+  it("gets nothing of what a node that goes had, and the others get more for it", () => {
+    const memory = (limit: number) => () => ({ memory: { used: 900, limit, evicts: false } });
+    const plan = remove(clusterOf([...FOUR, empty], memory(1200)), "10.0.0.4:6379");
+    expect(plan.picture[1]).toContain("10.0.0.3:6379 5461 slots, 10.0.0.5:6379 0 slots");
+    expect(plan.warnings).toEqual([expect.stringMatching(/10\.0\.0\.5:6379 serves no slot and gets none/)]);
+    expect(() => remove(clusterOf([...FOUR, empty], memory(1150)), "10.0.0.4:6379")).toThrow(/has no room/);
+  });
+
+  it("is not counted either right before slots move, and before the empty node is forgotten", async () => {
+    const plan = remove(clusterOf([...FOUR, empty]), "10.0.0.4:6379");
+    const three = hostOf(clusterOf([...THREE.slice(0, 2), master(4, ["10923-16383"], 5461), empty]));
+    await expect(REDIS_KINDS["redis-drain"].guard(stepOf(plan, "redis-drain"), three)).rejects.toThrow(
+      /2 masters would be left with slots/,
+    );
+    const drained = [master(1, ["0-8191"], 8192), master(2, ["8192-16383"], 8192), master(4, [], 0), empty];
+    const two = hostOf(clusterOf(drained, (node) => ({ keys: node.slots > 0 ? 10 : 0 })));
+    await expect(REDIS_KINDS["redis-del-node"].guard(stepOf(plan, "redis-del-node"), two)).rejects.toThrow(
+      /2 masters would be left with slots/,
+    );
+  });
+});
+
+describe("a node that is being emptied", () => {
+  const plan = planRemove(clusterOf(), ["10.0.0.4:6379"], CONNECTION);
+  const standing = (cluster: Cluster, step = stepOf(plan, "redis-drain")) =>
+    REDIS_KINDS["redis-drain"].standing(step, hostOf(cluster));
+  const open = { slot: 12288, way: "to" as const, teller: idOf(4), other: idOf(1) };
+
+  it("is half-way once it has not all of its slots any more, or one of them is on its way", async () => {
+    expect(await standing(clusterOf())).toMatchObject({ state: "todo", halfway: false });
+    const begun = clusterOf([
+      master(1, ["0-4095", "12288"], 4097),
+      ...FOUR.slice(1, 3),
+      master(4, ["12289-16383"], 4095),
+    ]);
+    expect(await standing(begun)).toMatchObject({ state: "todo", halfway: true });
+    const opened = clusterOf(FOUR, (node) => (node.id === idOf(4) ? { open: [open] } : {}));
+    expect(await standing(opened)).toMatchObject({ state: "todo", halfway: true });
+  });
+
+  it("may be half-way where an older journal does not say what it had", async () => {
+    const { slots: _, ...data } = stepOf(plan, "redis-drain").data;
+    const old = { ...stepOf(plan, "redis-drain"), data };
+    expect(await standing(clusterOf(), old)).toMatchObject({ state: "todo", halfway: true });
+  });
+});
+
+describe("taking an addition back", () => {
+  const undo = (plan: Plan, cluster: Cluster) =>
+    REDIS_KINDS["redis-first-slot"].guardUndo(stepOf(plan, "redis-first-slot"), hostOf(cluster));
+
+  it("is refused when meanwhile so many masters have gone that it would leave fewer than three", async () => {
+    const plan = planAdd(clusterOf(), [newcomer()], CONNECTION);
+    const all = [...FOUR.slice(0, 3), master(4, ["12288-16382"], 4095), master(5, ["16383"], 1)];
+    await expect(undo(plan, clusterOf(all))).resolves.toBeUndefined();
+    const three = clusterOf([...THREE.slice(0, 2), master(5, ["10923-16383"], 5461)]);
+    await expect(undo(plan, three)).rejects.toThrow(/2 masters would be left with slots/);
+  });
+
+  it("counts none of those that were added together", async () => {
+    const six = { ...newcomer(), address: "10.0.0.6:6379", self: master(6, [], 0) };
+    const plan = planAdd(clusterOf(), [newcomer(), six], CONNECTION);
+    const four = [...THREE.slice(0, 2), master(5, ["10923-13653"], 2731), master(6, ["13654-16383"], 2730)];
+    await expect(undo(plan, clusterOf(four))).rejects.toThrow(/2 masters would be left with slots/);
+  });
+});
+
+describe("room for the slots' data", () => {
+  /** Slots by node, and the memory that their data takes; all have the same limit, and evict. */
+  const having = (slots: readonly number[], used: readonly number[], limit: number): Cluster => {
+    let from = 0;
+    const nodes = slots.map((count, at) => {
+      const ranges = count > 0 ? [`${from}-${from + count - 1}`] : [];
+      from += count;
+      return master(at + 1, ranges, count);
+    });
+    return clusterOf(nodes, (node) => ({ memory: { used: used[nodes.indexOf(node)] ?? 0, limit, evicts: true } }));
+  };
+  const EVEN = [4096, 4096, 4096, 4096];
+  const removal = planRemove(clusterOf(), ["10.0.0.4:6379"], CONNECTION);
+  const addition = planAdd(clusterOf(), [newcomer()], CONNECTION);
+
+  it("is counted by what each lacks of its part, and what the givers' surplus takes up", () => {
+    const small = having([6000, 6000, 384, 4000], [600, 600, 40, 400], 1000);
+    // The smallest gets most of it: 5077 of the 5538 slots that move, not a third of what the leaver has.
+    expect(() => planRemove(small, ["10.0.0.4:6379"], CONNECTION)).not.toThrow();
+    const tight = having([6000, 6000, 384, 4000], [600, 600, 40, 400], 500);
+    expect(() => planRemove(tight, ["10.0.0.4:6379"], CONNECTION)).toThrow(/10\.0\.0\.3:6379 has no room: 548 bytes/);
+  });
+
+  it.each<[string, keyof typeof REDIS_KINDS, "guard" | "guardUndo", Plan, number[], number]>([
+    ["a node is emptied", "redis-drain", "guard", removal, EVEN, 600],
+    ["what is left of it is moved", "redis-drain", "guard", removal, [5000, 5000, 5000, 1384], 650],
+    ["a new node gets its first slot", "redis-first-slot", "guard", addition, [...EVEN, 0], 500],
+    ["all get their part", "redis-balance", "guard", addition, [4095, 4096, 4096, 4096, 1], 500],
+    ["a new node's slots go back", "redis-first-slot", "guardUndo", addition, [3277, 3277, 3277, 3277, 3276], 500],
+  ])("is read again right before %s", async (_, name, way, plan, slots, tooLittle) => {
+    const kind: StepKind = REDIS_KINDS[name];
+    const used = slots.map((count) => 100 + Math.round(count / 10));
+    const guard = (limit: number) => kind[way]?.(stepOf(plan, name), hostOf(having(slots, used, limit)));
+    await expect(guard(700)).resolves.toBeUndefined();
+    await expect(guard(tooLittle)).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringMatching(/has no room: \d+ bytes of maxmemory \d+, and it would evict keys/),
+    });
+  });
+
+  it("is enough for a move that goes on when only what is left to move fits", () => {
+    const nearly = having([3300, 3300, 3300, 3300, 3184], [500, 500, 500, 500, 490], 520);
+    expect(reasonsAgainstLoad(nearly.views, mastersOf(nearly))).toEqual([]);
+    // All within redis-cli's 2 %: it moves nothing, so that full nodes are none of its doing.
+    const full = having([4097, 4096, 4096, 4095], [501, 501, 501, 501], 500);
+    expect(reasonsAgainstLoad(full.views, mastersOf(full))).toEqual([]);
   });
 });

@@ -3,11 +3,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import type { ProgramContext } from "../../../../src/core/program.ts";
+import { sshArgv } from "../../../../src/core/ssh.ts";
+import { isInstructions, type NodeCall } from "../../../../src/storage-ops/node/service.ts";
 import {
   applyEdits,
   checkName,
   controllersOf,
   type Edit,
+  hashOf,
   isConfigless,
   linesWith,
   parseConf,
@@ -15,8 +19,10 @@ import {
   settingOf,
   withValue,
 } from "../../../../src/storage-ops/services/slurm/conf.ts";
+import { SLURM } from "../../../../src/storage-ops/services/slurm/node.ts";
 import { planAdd, planRemove } from "../../../../src/storage-ops/services/slurm/plan.ts";
-import { parseNodes } from "../../../../src/storage-ops/services/slurm/state.ts";
+import { onHost, parseNodes } from "../../../../src/storage-ops/services/slurm/state.ts";
+import { exits, type FakeAnswer, type FakeTables, fakeHost } from "../../../fakes/fake-host.ts";
 
 const TEXT = `# NodeName=old
 SlurmctldHost=c1(10.0.0.1) # first
@@ -42,9 +48,12 @@ describe("slurm.conf", () => {
     expect(line && withValue(line, "nodes", "n[1-2]")).toBe("  partitionname=debug  nodes=n[1-2] Default=YES # all");
   });
 
-  it.each(["NodeName=a \\\nCPUs=1\n", "NodeName=a", ""])("refuses what cannot be edited line by line: %j", (text) => {
-    expect(() => parseConf("f", text)).toThrow(expect.objectContaining({ kind: "unsupported" }));
-  });
+  it.each(["NodeName=a \\\nCPUs=1\n", "NodeName=a", "", "# Include x\ninclude\t/etc/slurm/partitions.conf\n"])(
+    "refuses what cannot be edited line by line: %j",
+    (text) => {
+      expect(() => parseConf("f", text)).toThrow(expect.objectContaining({ kind: "unsupported" }));
+    },
+  );
 
   it.each(["n[1-3]", "-n", "n 1", "a,b", "n;id", "", "ALL=1"])("refuses the name '%s'", (name) => {
     expect(() => checkName(name, "--name")).toThrow(expect.objectContaining({ kind: "usage" }));
@@ -120,5 +129,104 @@ describe("planning", () => {
     expect(ids(false).slice(0, 2)).toEqual(["drain-n4", "conf-c1"]);
     const edit = planRemove(change, { ...node, answers: true }, []).steps.find(({ id }) => id === "conf-c1");
     expect(edit?.data.isDrained).toBe(true);
+  });
+});
+
+describe("from words to a plan", () => {
+  const FILE = "/etc/slurm/slurm.conf";
+  const BASE = "SlurmctldHost=c1\nNodeName=n[1-2,10] CPUs=4\nPartitionName=debug Nodes=ALL\n";
+  const nodeLine = (number: number) =>
+    `NodeName=n${number} NodeAddr=10.0.0.${number} NodeHostName=n${number} State=IDLE\n`;
+  const hostnames = (list: string) => `scontrol show hostnames ${list}`;
+  const callFor = (text: string, args: NodeCall["args"] = {}, commands: FakeTables["commands"] = {}): NodeCall => {
+    const hashed = (where: string) => onHost(where, ["sha256sum", FILE]).join(" ");
+    const host = fakeHost({
+      hostname: "c1",
+      commands: {
+        [`cat -- ${FILE}`]: text,
+        "scontrol -o show node": [1, 2, 10].map(nodeLine).join(""),
+        "scontrol -o show reservation": "No reservations in the system\n",
+        "scontrol show hostlistsorted n2,n10": "n[2,10]\n",
+        [hostnames("n[1-2,10]")]: "n1\nn2\nn10\n",
+        [hostnames("n[1-4]")]: "n1\nn2\nn3\nn4\n",
+        [hostnames("n[2,10]")]: "n2\nn10\n",
+        [hostnames("n10")]: "n10\n",
+        [hostnames("f1")]: "f1\n",
+        ...Object.fromEntries(
+          ["", "10.0.0.2", "10.0.0.10"].map((where) => [hashed(where), `${hashOf(text)}  ${FILE}\n`]),
+        ),
+        [sshArgv("10.0.0.1", ["true"]).join(" ")]: "",
+        ...commands,
+      },
+    });
+    const context: ProgramContext = {
+      host,
+      env: {},
+      out: async () => {},
+      err: () => {},
+      stdin: async function* () {},
+      terminal: { columns: 80, colour: false, isTerminal: false },
+    };
+    return { context, hosts: ["10.0.0.1"], args: { conf: FILE, ...args }, id: "x", called: "fencepost node" };
+  };
+  const remove = (line: string) => SLURM.remove.plan(callFor(`${BASE}${line}\n`));
+
+  it.each(["NodeSet=ns1 Nodes=n[1-4]", 'DownNodes="n[1-4]" State=DOWN', "nodeset=a nodes=n[1-2,10]"])(
+    "refuses to remove a node that another line names in a range: %s",
+    async (line) => {
+      await expect(remove(line)).rejects.toMatchObject({
+        kind: "unsafe",
+        message: expect.stringContaining("line 4 names it too"),
+      });
+    },
+  );
+
+  it.each(["DownNodes=n10 State=DOWN", "NodeSet=ns1 Feature=gpu", "NodeSet=a Nodes=n[2,10]", "FrontendName=f1"])(
+    "removes it where lines name only others: %s",
+    async (line) => expect(await remove(line)).toMatchObject({ operation: "slurm.node-remove" }),
+  );
+
+  it("changes the copy of --also where the nodes have none", async () => {
+    const text = `${BASE}SlurmctldParameters=enable_configless\n`;
+    const there = { [onHost("login1", ["sha256sum", FILE]).join(" ")]: `${hashOf(text)}  ${FILE}\n` };
+    const plan = await SLURM.remove.plan(callFor(text, { also: ["login1"] }, there));
+    const ids = isInstructions(plan) ? [] : plan.steps.map(({ id }) => id);
+    expect(ids).toEqual(["drain-n1", "stop-n1", "conf-c1", "conf-login1", "slurmctld-c1"]);
+  });
+
+  it.each([{ partition: "debug" }, { name: "c2" }])("refuses words for a node with --controller: %j", async (args) => {
+    const call = callFor(BASE, { ...args, controller: true });
+    await expect(SLURM.add.plan(call)).rejects.toMatchObject({ kind: "usage" });
+    expect(call.context.host).toMatchObject({ calls: [] });
+  });
+
+  it("adds a controller only where slurmctld is installed, and tells the words that take it out", async () => {
+    const ssh = (...words: [string, ...string[]]) => sshArgv("10.0.0.1", words).join(" ");
+    const stat = ["stat", "-L", "-c", "%i %s %Y", "--", "/var/spool/clustername"] as const;
+    const add = (unit: FakeAnswer) =>
+      SLURM.add.plan(
+        callFor(
+          BASE,
+          { controller: true },
+          {
+            [ssh("hostname", "-s")]: "c2\n",
+            [onHost("10.0.0.1", ["sha256sum", FILE]).join(" ")]: `${hashOf(BASE)}  ${FILE}\n`,
+            [ssh("munge", "--no-input")]: "MUNGE:x\n",
+            unmunge: "STATUS:          Success (0)\n",
+            [stat.join(" ")]: "1 2 3\n",
+            [ssh(...stat)]: "1 2 3\n",
+            [ssh("systemctl", "show", "--property=LoadState", "slurmctld")]: unit,
+          },
+        ),
+      );
+    const plan = await add("LoadState=loaded\n");
+    expect(isInstructions(plan) ? [] : plan.steps.map(({ undo }) => undo)).toContainEqual({
+      impossible: "fencepost node remove --service slurm --controller takes it out",
+    });
+    await expect(add("LoadState=not-found\n")).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringContaining("10.0.0.1: its slurmctld.service is not-found"),
+    });
+    await expect(add(exits(1, "not booted with systemd"))).rejects.toMatchObject({ kind: "unsafe" });
   });
 });
