@@ -1,6 +1,7 @@
 /**
  * Lines as they are appended, each once, across rotation, truncation and a directory that is not there yet.
- * Input:  a path; how many of its last lines to begin with. Output: lines in order, without their newline.
+ * Input:  a path; how many of its last lines to begin with. Output: lines in order, without their newline; where the lines
+ *         that were there end, `begun`.
  * Looks every pollMs: a watch would be a little sooner, but says nothing on every filesystem and about a directory that
  * does not exist. The old file stays open after a rotation until it has been quiet for RETIRE_MS, because a writer that
  * had opened it may still append. Files that came and went between two looks are found among the rotated names.
@@ -18,9 +19,16 @@ const MAX_LINE_BYTES = 1024 * 1024;
 /** So many bytes before the place read last are remembered: a file truncated and filled again is not what it was. */
 const MEMORY_BYTES = 64;
 const NEWLINE = 0x0a;
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+/** So many bytes at the start of a file belong to no line. */
+const markLength = (start: Buffer): number =>
+  start.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0;
 
 export type FollowedLine = { text: string; file: string };
 export type FollowNote = { note: "rotated" | "truncated" | "waiting" | "appeared" | "too-long"; file: string };
+
+/** All that was there has been given; what comes now is new. */
+export type FollowBegun = { begun: true };
 
 export type FollowOptions = {
   path: string;
@@ -44,7 +52,7 @@ type Followed = {
 export async function* follow(
   host: Pick<Host, "sleep" | "monotonicMs">,
   { path, last, wanted = () => true, pollMs = POLL_MS, signal }: FollowOptions,
-): AsyncGenerator<FollowedLine | FollowNote> {
+): AsyncGenerator<FollowedLine | FollowNote | FollowBegun> {
   let current: Followed | undefined;
   let retiring: Followed[] = [];
   const finished = new Set<number>();
@@ -75,6 +83,7 @@ export async function* follow(
     if (current) {
       yield* (await lastLines(current, last, wanted)).map(line);
     } else yield { note: "waiting", file: path };
+    yield { begun: true };
     while (!signal?.aborted) {
       if (current) yield* read(current);
       const there = await openAt(path);
@@ -131,11 +140,12 @@ async function* newLines(
     yield { note: "truncated", file: path };
   }
   for (;;) {
-    const chunk = Buffer.from(await readAt(followed.handle, followed.offset, CHUNK_BYTES));
-    if (chunk.length === 0) return;
+    const there = Buffer.from(await readAt(followed.handle, followed.offset, CHUNK_BYTES));
+    if (there.length === 0) return;
+    const chunk = there.subarray(followed.offset === 0 ? markLength(there) : 0);
     followed.quietSinceMs = host.monotonicMs();
-    followed.offset += chunk.length;
-    followed.memory = Buffer.concat([followed.memory, chunk]).subarray(-MEMORY_BYTES);
+    followed.offset += there.length;
+    followed.memory = Buffer.concat([followed.memory, there]).subarray(-MEMORY_BYTES);
     const end = chunk.lastIndexOf(NEWLINE);
     if (end === -1) {
       followed.rest = followed.tooLong ? followed.rest : Buffer.concat([followed.rest, chunk]);
@@ -182,7 +192,7 @@ async function lastLines(followed: Followed, count: number, wanted: (text: strin
       tail = tail.subarray(0, last + 1);
     }
     // The first of them may begin further up.
-    const first = from === 0 ? 0 : tail.indexOf(NEWLINE) + 1;
+    const first = from === 0 ? markLength(tail) : tail.indexOf(NEWLINE) + 1;
     const lines = tail.subarray(first).toString("utf8").split("\n").slice(0, -1);
     for (const text of lines.reverse()) {
       if (found.length >= count) break;

@@ -33,7 +33,7 @@ async function followed(
   const notes: string[] = [];
   for await (const item of follow(host, { last: 10, ...options, signal: stop.signal })) {
     if ("note" in item) notes.push(item.note);
-    else lines.push(item.text);
+    else if ("text" in item) lines.push(item.text);
   }
   return { lines, notes };
 }
@@ -258,6 +258,63 @@ describe("the command", () => {
     ]);
     expect(lines).toEqual([first, last].map((one) => JSON.stringify(one)));
     expect(stderr).toContain("not shown: no event");
+  });
+
+  const OUTCOMES = "fence-outcomes.jsonl";
+  const asLines = (...records: object[]) => records.map((one) => `${JSON.stringify(one)}\n`).join("");
+  const timesOf = (lines: readonly string[]) => lines.map((line) => (JSON.parse(line) as { time_ms: number }).time_ms);
+
+  it("begins with the last of all its logs together, in the order in which they were written", async () => {
+    const directory = directoryWith({
+      [LOG]: [0, 2, 4, 6].map((seconds) => record({ time: at(seconds) })),
+      [OUTCOMES]: [1, 3, 5].map((seconds) => outcome({ time: at(seconds) })),
+    });
+    const { lines } = await run([directory, "-n", "4", "--json"], 5, [
+      () => appendFileSync(`${directory}/${OUTCOMES}`, asLines(outcome({ time: at(7) }))),
+    ]);
+    expect(timesOf(lines)).toEqual([3, 4, 5, 6, 7].map(at));
+  });
+
+  it("names a line among the last that is no event, which --strict makes an error", async () => {
+    const text = `${asLines(record({ time: at(0) }))}no event\n${asLines(record({ time: at(1) }))}`;
+    const directory = directoryWith({ [LOG]: text });
+    const { lines, stderr } = await run([directory, "--json"], 2);
+    expect(timesOf(lines)).toEqual([at(0), at(1)]);
+    expect(stderr).toContain(`${directory}/${LOG}: not shown: no event: no event`);
+    expect(await analyze(["tail", directory, "--strict"])).toMatchObject({ exitCode: 65, stdout: "" });
+    // Older than what is shown.
+    expect((await run([directory, "-n", "1"], 1)).stderr).not.toContain("not shown");
+  });
+
+  it("reads the first line of a file with a byte order mark", async () => {
+    const directory = directoryWith({ [LOG]: `\ufeff${asLines(record({ time: at(0) }))}` });
+    const { lines } = await run([directory, "--json"], 2, [
+      () => writeFileSync(`${directory}/${OUTCOMES}`, `\ufeff${asLines(outcome({ time: at(1) }))}`),
+    ]);
+    expect(timesOf(lines)).toEqual([at(0), at(1)]);
+  });
+
+  it("follows the directories of several recorders in one, and a readable log that alone survived", async () => {
+    const directory = directoryWith({
+      [`a/${LOG}`]: [record({ time: at(0) })],
+      [`b/${LOG}`]: [record({ time: at(1) })],
+      "c/fence-events-readable.log":
+        '[2026-11-20 10:00:09] ACTION=off TARGET=compute-node-3 GFS2=["a"] STATUS=initiated DETAILS=x\n',
+    });
+    const { stdout } = await run([directory], 4, [
+      () => appendFileSync(`${directory}/b/${LOG}`, asLines(record({ time: at(2), target: "compute-node-4" }))),
+    ]);
+    expect(stdout.match(/compute-node-\d/g)?.toSorted()).toEqual(
+      [2, 2, 3, 4].map((number) => `compute-node-${number}`),
+    );
+  });
+
+  it("refuses a compressed log, to which nothing is added", async () => {
+    const path = `${directoryWith({ "s.jsonl.gz": "x" })}/s.jsonl.gz`;
+    expect(await analyze(["tail", path])).toMatchObject({
+      exitCode: 64,
+      stderr: expect.stringContaining("nothing is added to a compressed log"),
+    });
   });
 
   it("waits for a directory that is not there yet", async () => {

@@ -2,6 +2,7 @@
  * `tail`: events and outcomes as they are recorded. --json: the lines as they stand in the log.
  * Ends on a signal, or when nobody reads any more.
  */
+import { basename, dirname } from "node:path";
 import { OpsError } from "../../core/errors.ts";
 import { assertLocal } from "../../core/local-path.ts";
 import type { ProgramContext } from "../../core/program.ts";
@@ -10,11 +11,11 @@ import { addBadLine, noBadLines } from "../bad-lines.ts";
 import type { AnalyzeCommand } from "../command.ts";
 import { decodeLine, isEvent } from "../decode.ts";
 import type { AnalyzedEvent } from "../event.ts";
-import { type Filters, matchesEvent } from "../filter.ts";
-import { DETAILED, logDirectoryOf, OUTCOMES } from "../inputs.ts";
+import { matchesEvent } from "../filter.ts";
+import { compressionOf, DETAILED, findInputs, logDirectoryOf, OUTCOMES } from "../inputs.ts";
 import { visible } from "../report/words.ts";
 import { paintFor, showFilesystems, showTime } from "../table.ts";
-import { type FollowedLine, type FollowNote, follow } from "../tail.ts";
+import { type FollowNote, follow } from "../tail.ts";
 import { parseCount } from "./patterns.ts";
 
 /** As many ids are remembered, so that a line met again after a copytruncate is not shown again. */
@@ -23,7 +24,7 @@ const REMEMBERED = 4_096;
 export const tail: AnalyzeCommand = {
   command: "tail [files..]",
   describe:
-    "Shows the last events and outcomes, then each new one as it is recorded, until it is stopped. Rotation, truncation and a log or directory that is not there yet are no reason to end. FILE: one log directory, or log files.",
+    "Shows the last events and outcomes, then each new one as it is recorded, until it is stopped. Rotation, truncation and a log or directory that is not there yet are no reason to end. FILE: log directories, one that holds those of several recorders, or log files.",
   filters: ["node", "action", "status", "fs", "recorder", "source", "since", "until", "grep"],
   options: {
     lines: { alias: "n", describe: "begin with the last so many (0: none)", type: "string", default: "10" },
@@ -36,47 +37,80 @@ export const tail: AnalyzeCommand = {
   async run(context, args) {
     const last = args.own.lines === "0" ? 0 : parseCount(String(args.own.lines), "lines");
     const paths = await pathsToFollow(context, args.files);
-    const bad = noBadLines();
     const show = args.json ? ({ raw }: AnalyzedEvent) => `${raw}\n` : textLine(context);
-    const seen = new Set<string>();
+    const isNew = rememberIds();
     const stop = new AbortController();
-    const wanted = (text: string): boolean => eventIn(text, "", args.filters) !== undefined;
-    const followOne = async (path: string) => {
-      for await (const item of follow(context.host, { path, last, wanted, signal: stop.signal })) {
-        if ("note" in item) {
-          context.err(noteText(item));
-          continue;
-        }
-        const event = eventIn(item.text, path, args.filters);
-        if (event === undefined) {
-          noteBad(item);
-          continue;
-        }
-        if (event.eventId !== undefined) {
-          if (seen.has(event.eventId)) continue;
-          seen.add(event.eventId);
-          const [oldest] = seen;
-          if (seen.size > REMEMBERED && oldest !== undefined) seen.delete(oldest);
-        }
-        await context.out(show(event));
+    const bad = noBadLines();
+    const sources = paths.map((path) => {
+      const wanted = (text: string): boolean => {
+        const decoded = decodeLine(text, { file: path, line: 0 });
+        if (!isEvent(decoded)) addBadLine(bad, { evidence: { file: path, line: 0 }, reason: decoded.reason });
+        return isEvent(decoded) && matchesEvent(args.filters, decoded);
+      };
+      return follow(context.host, { path, last, wanted, signal: stop.signal });
+    });
+    const noteBad = (file: string, reason: string) => {
+      if (args.strict) throw new OpsError("bad-input", `${file}: a line is no fence event: ${reason}`);
+      context.err(`${file}: not shown: ${reason}`);
+    };
+    const goOn = async (source: ReturnType<typeof follow>) => {
+      for await (const item of source) {
+        if ("note" in item) context.err(noteText(item));
+        if (!("text" in item)) continue;
+        const event = decodeLine(item.text, { file: item.file, line: 0 });
+        if (!isEvent(event)) noteBad(item.file, event.reason);
+        else if (matchesEvent(args.filters, event) && isNew(event)) await context.out(show(event));
       }
     };
-    const noteBad = ({ text, file }: FollowedLine) => {
-      const decoded = decodeLine(text, { file, line: 0 });
-      if (isEvent(decoded)) return; // not asked for
-      addBadLine(bad, { evidence: { file, line: 0 }, reason: decoded.reason });
-      if (args.strict) throw new OpsError("bad-input", `${file}: a line is no fence event: ${decoded.reason}`);
-      context.err(`${file}: not shown: ${decoded.reason}`);
-    };
     try {
+      const begun = await Promise.all(sources.map((source) => beginningOf(source, context)));
+      for (const { evidence, reason } of bad.first) noteBad(evidence.file, reason);
+      if (bad.count > bad.first.length) context.err(`${bad.count - bad.first.length} more lines are no fence event`);
+      const events = begun.flat().sort((a, b) => recordedMs(a) - recordedMs(b));
+      for (const event of events.filter(isNew).slice(-last)) await context.out(show(event));
       // The first to fail (a closed pipe, a bad line with --strict) ends them all.
-      await Promise.all(paths.map(followOne));
+      await Promise.all(sources.map(goOn));
     } finally {
       stop.abort();
+      // Closes their files. Not waited for: a disk that hangs must not hold the end.
+      for (const source of sources) source.return(undefined).catch(() => undefined);
     }
     return 0;
   },
 };
+
+/** The events that were there already. */
+async function beginningOf(
+  source: ReturnType<typeof follow>,
+  { err }: Pick<ProgramContext, "err">,
+): Promise<AnalyzedEvent[]> {
+  const events: AnalyzedEvent[] = [];
+  for (;;) {
+    const { value: item, done } = await source.next();
+    if (done || "begun" in item) return events;
+    if ("note" in item) err(noteText(item));
+    else {
+      const event = decodeLine(item.text, { file: item.file, line: 0 });
+      if (isEvent(event)) events.push(event);
+    }
+  }
+}
+
+/** Lines of several logs come in the order in which they were written, however late that was. */
+const recordedMs = ({ record, timeMs }: AnalyzedEvent): number =>
+  typeof record.recorded_ms === "number" ? record.recorded_ms : timeMs;
+
+function rememberIds(): (event: AnalyzedEvent) => boolean {
+  const seen = new Set<string>();
+  return ({ eventId }) => {
+    if (eventId === undefined) return true;
+    if (seen.has(eventId)) return false;
+    seen.add(eventId);
+    const [oldest] = seen;
+    if (seen.size > REMEMBERED && oldest !== undefined) seen.delete(oldest);
+    return true;
+  };
+}
 
 async function pathsToFollow(context: ProgramContext, files: readonly string[]): Promise<string[]> {
   if (files.includes("-"))
@@ -86,18 +120,29 @@ async function pathsToFollow(context: ProgramContext, files: readonly string[]):
   for (const path of directories) {
     if (files.length === 0) await assertLocal(path, context.host.readText("/proc/self/mountinfo") ?? "");
     const { kind } = await kindOf(path);
-    // What is not there yet is a directory, unless it has the name of a log.
     if (kind === "other")
       throw new OpsError("usage", `tail: ${path}: a pipe is no log that can be followed`, { hint: `events ${path}` });
+    if (kind === "file" && compressionOf(path) !== "none")
+      throw new OpsError("usage", `tail: ${path}: nothing is added to a compressed log`, { hint: `events ${path}` });
+    // What is not there yet is a directory, unless it has the name of a log.
     const isFile = kind === "file" || (kind === "missing" && /\.(jsonl|log)$/.test(path));
-    paths.push(...(isFile ? [path] : [`${path}/${DETAILED}`, `${path}/${OUTCOMES}`]));
+    paths.push(...(isFile ? [path] : await logsOf(context, path)));
   }
-  return paths;
+  return [...new Set(paths)];
 }
 
-function eventIn(text: string, file: string, filters: Filters): AnalyzedEvent | undefined {
-  const decoded = decodeLine(text, { file, line: 0 });
-  return isEvent(decoded) && matchesEvent(filters, decoded) ? decoded : undefined;
+/** The logs of a directory, or of those in it, that other questions read too; where there are none yet, the recorder's. */
+async function logsOf(context: ProgramContext, directory: string): Promise<string[]> {
+  try {
+    const { directories, events } = await findInputs(context, [directory]);
+    return directories.flatMap((place) => {
+      const told = events.find(({ name }) => dirname(name) === place && basename(name) !== OUTCOMES);
+      return [told?.name ?? `${place}/${DETAILED}`, `${place}/${OUTCOMES}`];
+    });
+  } catch (error) {
+    if (!(error instanceof OpsError && error.kind === "bad-input")) throw error;
+    return [`${directory}/${DETAILED}`, `${directory}/${OUTCOMES}`];
+  }
 }
 
 const NOTES = {
