@@ -23,6 +23,8 @@ export type Conflict = {
   reason: Reason;
   copies: readonly Copy[];
   note?: string;
+  /** A directory of which nobody could say which of its names are in split-brain: there may be some. */
+  namesUnread?: true;
 };
 export type Listed = { gfid: string; names: readonly string[]; bricks: readonly string[] };
 
@@ -107,6 +109,8 @@ export async function readConflicts(
   return { conflicts, silent, lost };
 }
 
+export const NAMES_UNREAD = "which of its names differ could not be read: look into it on the bricks";
+
 /** What is meant by one entry of the list: itself, or the names in a directory; its name where nobody tells its path. */
 async function conflictsOf(where: Where, entry: Listed, withSum: boolean): Promise<Conflict[] | string> {
   const { host, pool, volume } = where;
@@ -120,8 +124,7 @@ async function conflictsOf(where: Where, entry: Listed, withSum: boolean): Promi
   const isDirectory = conflict.copies.find(({ state }) => state === "there")?.type === "directory";
   if (!isDirectory || conflict.reason === "type" || conflict.reason === "metadata") return [conflict];
   const names = await readMismatches(places, set, path);
-  if (names === undefined)
-    return [{ ...conflict, note: "which of its names differ could not be read: look into it on the bricks" }];
+  if (names === undefined) return [{ ...conflict, note: NAMES_UNREAD, namesUnread: true }];
   if (names.length === 0) return [{ ...conflict, note: "its names agree: a heal merges it" }];
   const conflicts: Conflict[] = [];
   for (const name of names) conflicts.push(await readConflict(where, set, name, path, withSum));
