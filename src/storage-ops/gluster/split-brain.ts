@@ -1,7 +1,7 @@
 /**
  * Files whose copies disagree so that gluster cannot tell which is right: which files, why, and which copy a policy chooses.
  * Input:  `heal VOLUME info split-brain`; the copies on the bricks. Output: Conflicts.
- * Errors: OpsError usage where a policy cannot choose; those of asking gluster.
+ * Errors: OpsError usage where a policy cannot choose, unsafe where what loses could not be kept; those of asking gluster.
  * Source: AFR: a set of copies is in split-brain when each of them is blamed by another. gluster lists the parent directory
  *         when it is a name that is two files (gfid split-brain), and `<gfid:…>` where a brick does not know the path.
  */
@@ -131,13 +131,21 @@ async function conflictsOf(where: Where, entry: Listed, withSum: boolean): Promi
   return conflicts;
 }
 
-/** The copy that a policy wants to win. Pure. Errors: OpsError usage when it cannot choose. */
+/** The copy that a policy wants to win. Pure. */
 export function chooseWinner({ path, copies, reason }: Conflict, policy: Policy, source: string | undefined): Copy {
   const bad = (why: string): never => {
     throw new OpsError("usage", `${path}: ${policy}: ${why}`, { hint: "--policy source-brick --source HOST:/BRICK" });
   };
   if (reason === "type")
     bad("a file on one brick and a directory on another: gluster resolves no such thing; move one away on its brick");
+  const other = copies.find(({ state, type }) => state === "there" && type !== "file");
+  // Of two things of one name gluster deletes the losing one; of a file alone we can keep a copy.
+  if (reason === "gfid" && other)
+    throw new OpsError(
+      "unsafe",
+      `${path}: not a file but a ${other.type} on ${other.brick.name}: what loses would be deleted and could not be kept; move one away on its brick`,
+      { hint: `ls -la ${other.brick.path}${path}, on each of its bricks` },
+    );
   const candidates = copies.filter(({ state, brick }) => state === "there" && !brick.isArbiter);
   if (policy === "source-brick") {
     const named = copies.find(({ brick }) => brick.name === source);

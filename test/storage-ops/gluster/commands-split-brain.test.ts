@@ -148,6 +148,18 @@ describe("a policy", () => {
     );
   });
 
+  it.each(["directory", "symbolic link"])(
+    "is refused for a name that is twice a %s: the losing one could not be kept",
+    (type) => {
+      const copies = [copy(1, { type }), copy(2, { type, gfid: "2" })];
+      expect(() => chooseWinner(conflict(copies, "gfid"), "source-brick", brick(1).name)).toThrow(
+        expect.objectContaining({ kind: "unsafe", message: expect.stringContaining(`not a file but a ${type}`) }),
+      );
+      // Its mode and owner alone are nothing that could be lost with it.
+      expect(chooseWinner(conflict(copies, "metadata"), "source-brick", brick(1).name)).toBe(copies[0]);
+    },
+  );
+
   it("keeps the losing copy before gluster is told which one wins, and names the place", () => {
     const pool = poolOf();
     const volume = pool.volumes[0] as Volume;
