@@ -1,6 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
+import type { Argv } from "../../../src/core/exec.ts";
 import type { Step } from "../../../src/core/plan.ts";
+import { sshArgv } from "../../../src/core/ssh.ts";
 import { DEFAULTS, type SetupConfig } from "../../../src/storage-ops/gluster/setup/config.ts";
 import { installationFor, parseOsRelease } from "../../../src/storage-ops/gluster/setup/install.ts";
 import { SETUP_KINDS, setupPlaces } from "../../../src/storage-ops/gluster/setup/kinds.ts";
@@ -101,6 +103,39 @@ describe("the plan of a setup", () => {
       commands: { [`${SSH} 10.77.0.1 gluster --mode=script --xml pool list`]: fixtureText("pool-list") },
     });
     expect(await SETUP_KINDS[step.kind]?.standing(step, host)).toMatchObject({ state: "done" });
+  });
+
+  it("goes about a heal that does not move on the member too, where it takes away what a killed one left and no more", async () => {
+    const step = stepOf(joining(), "heal");
+    const there = (...argv: Argv): string => sshArgv("10.77.0.1", argv).join(" ");
+    const [left, point] = [7, process.pid].map((pid) => `/run/fencepost/look-up-shared_data-${pid}`) as [
+      string,
+      string,
+    ];
+    const heal = ["entry", "data", "metadata"].map((what) => `--xlator-option=*replicate*.${what}-self-heal=on`);
+    const ends = (at: string) => ({ [there("umount", "--lazy", "--", at)]: "", [there("rmdir", "--", at)]: "" });
+    const walk = there("nice", "find", point, "-size", "+8388607G");
+    const commands: Record<string, FakeAnswer> = {
+      [`${SSH} 10.77.0.1 gluster --mode=script --xml volume heal shared_data info summary`]:
+        fixtureText("heal-summary"),
+      [there("find", "/run/fencepost", "-maxdepth", "1", "-name", "look-up-shared_data-*", "-printf", "%f\\n")]:
+        "look-up-shared_data-7\nlook-up-shared_data-8\nlook-up-shared_data-x-7\n",
+      [there("test", "-d", "/proc/7")]: exits(1),
+      [there("test", "-d", "/proc/8")]: "",
+      ...ends(left),
+      [there("mkdir", "--parents", "--mode=0700", "--", point)]: "",
+      [there("glusterfs", "--volfile-server=localhost", "--volfile-id=shared_data", "--read-only", ...heal, point)]: "",
+      [there("grep", "-rh", "^connected = ", "--include=private", `${point}/.meta/graphs/active/`)]: "connected = 1\n",
+      [walk]: "",
+      ...ends(point),
+    };
+    const host = fakeHost({ commands });
+    await SETUP_KINDS[step.kind]?.otherwise?.(step, host);
+    expect(host.commandLines.filter((line) => line === walk || line.includes("umount"))).toEqual([
+      there("umount", "--lazy", "--", left),
+      walk,
+      there("umount", "--lazy", "--", point),
+    ]);
   });
 
   it("makes the third node the arbiter where the file wants one", () => {
