@@ -3,13 +3,14 @@ import { describe, expect, it } from "vitest";
 import type { Argv } from "../../../src/core/exec.ts";
 import type { Step } from "../../../src/core/plan.ts";
 import { sshArgv } from "../../../src/core/ssh.ts";
+import { GLUSTER_OPERATIONS } from "../../../src/storage-ops/gluster/operations.ts";
 import { DEFAULTS, type SetupConfig } from "../../../src/storage-ops/gluster/setup/config.ts";
 import { installationFor, parseOsRelease } from "../../../src/storage-ops/gluster/setup/install.ts";
 import { SETUP_KINDS, setupPlaces } from "../../../src/storage-ops/gluster/setup/kinds.ts";
 import { planSetup, type SetupFacts } from "../../../src/storage-ops/gluster/setup/plan.ts";
 import { exits, type FakeAnswer, fakeHost } from "../../fakes/fake-host.ts";
 import { liveDescribe } from "../../live/requirements.ts";
-import { fixtureText, poolOf } from "./fixture.ts";
+import { fixtureText, plainText, poolOf, sameViews, wholeBricks } from "./fixture.ts";
 
 const PATH = DEFAULTS.brick_path;
 const controller = (number: number) => ({
@@ -170,6 +171,30 @@ describe("the plan of a setup", () => {
     expect(ids(facts)).not.toContain("brick-directory");
     expect(ids(facts)).not.toContain("directory-tree");
     expect(stepOf(facts, "volume-start").data.brick).toBe(brick.name);
+  });
+
+  it("run again after a kill, takes a copy for whole by the files' own marks, as a resume does, not by heal info", async () => {
+    const [volume] = poolOf().volumes;
+    const brick = volume?.bricks[0];
+    if (!volume || !brick) throw new Error("no brick in the fixture");
+    const site = { ...factsWith().site, content: "not-empty" } as const;
+    const step = stepOf(factsWith({ decision: { mode: "member", volume, brick }, site }), "heal");
+    expect([step.argv.slice(2).join(" "), step.repeats]).toEqual(["volume heal shared_data full", true]);
+    const ended = plainText("heal-statistics.txt").replace("Crawl is in progress", "Ending time of crawl: later");
+    const commands: Record<string, string> = {
+      ...wholeBricks(),
+      ...sameViews(),
+      "gluster --mode=script volume heal shared_data statistics": ended,
+      "gluster --mode=script --xml volume heal shared_data info summary": fixtureText("heal-summary"),
+      "gluster --mode=script --xml pool list": fixtureText("pool-list"),
+      "gluster --mode=script --xml volume info all": fixtureText("volume-info"),
+    };
+    const standing = (more: Record<string, string> = {}) =>
+      GLUSTER_OPERATIONS.kinds[step.kind]?.standing(step, fakeHost({ commands: { ...commands, ...more } }));
+    expect(await standing()).toMatchObject({ state: "done" });
+    const [, local = ""] = Object.keys(wholeBricks());
+    const blame = "# file: /b/f7\ntrusted.afr.shared_data-client-1=0x000000010000000100000000\n";
+    expect(await standing({ [local]: `${commands[local]}${blame}` })).toMatchObject({ state: "todo", idle: true });
   });
 
   it("warns where more copies are wanted than there are nodes, and where nothing enables glusterd", () => {

@@ -193,6 +193,7 @@ async function openSetups(host: Host): Promise<string[]> {
 
 type Shown = { step: Step; standing: Standing };
 
+/** Steps of this operation's own kinds; a backup is never there yet, and a heal is known by reading every file. */
 async function standings(plan: Plan, host: Host): Promise<Shown[]> {
   return Promise.all(
     plan.steps.map(async (step): Promise<Shown> => {

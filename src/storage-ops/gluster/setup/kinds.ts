@@ -13,7 +13,7 @@ import { list, text } from "../../step-data.ts";
 import { asked, GLUSTER_KINDS } from "../kinds.ts";
 import { refuse } from "../plan.ts";
 import { readSite, reasonsAgainstSite } from "../site.ts";
-import { type Count, type Peer, readHeal, readPeers, readVolumeStatus, readVolumes, type Volume } from "../state.ts";
+import { type Peer, readPeers, readVolumeStatus, readVolumes, type Volume } from "../state.ts";
 import { discover, hostThrough } from "./discover.ts";
 import { missingPrograms } from "./install.ts";
 import { deviceOf, FSTAB, findEntry, UNIT_DIRECTORY, unitName, unitText } from "./mount-entry.ts";
@@ -193,27 +193,6 @@ const HERE = {
       const value = volume.options.get(text(step, "name"));
       const state = sameValue(value, text(step, "value")) ? "done" : "todo";
       return { state, detail: value === undefined ? "not set" : `it is ${value}` };
-    }),
-  },
-  "setup-heal": {
-    standing: asked(async (step, host) => {
-      const heal = await readHeal(host, text(step, "volume"));
-      const unclear = list(step, "bricks").filter((brick) => {
-        const told = heal.find((one) => one.brick === brick);
-        return told === undefined || told.pending === "unknown" || told.splitBrain === "unknown";
-      });
-      if (unclear.length > 0) return { state: "working", detail: `unknown how much is to heal: ${unclear.join(", ")}` };
-      const sum = (counts: readonly Count[]): number => counts.reduce<number>((all, one) => all + Number(one), 0);
-      const split = sum(heal.map(({ splitBrain }) => splitBrain));
-      if (split > 0) {
-        throw new OpsError("unsafe", `volume ${text(step, "volume")}: ${split} entries in split-brain`, {
-          hint: `gluster volume heal ${text(step, "volume")} info split-brain`,
-        });
-      }
-      const pending = sum(heal.map(({ pending: count }) => count));
-      return pending === 0
-        ? { state: "done", detail: "nothing to heal on any brick" }
-        : { state: "todo", detail: `${pending} entries to heal`, remaining: pending };
     }),
   },
   "setup-mount-entry": {

@@ -323,17 +323,19 @@ function mendingSteps(facts: SetupFacts, volume: Volume): Step[] {
   ];
 }
 
-/** A setup that was killed while the new copy filled is run again: it is not over before that is full. */
+/** A setup that was killed while the new copy filled is run again: it is not over before that is whole, as for the add itself. */
 const healedStep = ({ name, bricks }: Volume): Step =>
   step({
     id: "heal",
-    kind: "setup-heal",
+    kind: "heal",
     title: `heal volume ${name}`,
-    argv: glusterArgv("volume", "heal", name),
+    argv: glusterArgv("volume", "heal", name, "full"),
     timeoutMs: GLUSTER_TIMEOUT_MS,
     waits: true,
-    doneWhen: "heal info has no entry on any brick, and every brick answers",
-    data: { volume: name, bricks: bricks.map((brick) => brick.name) },
+    repeats: true,
+    doneWhen:
+      "heal info has no entry on any brick, every brick answers, no crawl is at work, and no file on any brick blames another copy (trusted.afr)",
+    data: { volume: name, bricks: [], before: bricks.map((brick) => brick.name) },
   });
 
 function optionSteps({ volume, options }: SetupConfig, now: ReadonlyMap<string, string>, copies: number): Step[] {
