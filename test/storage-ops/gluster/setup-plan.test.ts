@@ -8,6 +8,7 @@ import { DEFAULTS, type SetupConfig } from "../../../src/storage-ops/gluster/set
 import { installationFor, parseOsRelease } from "../../../src/storage-ops/gluster/setup/install.ts";
 import { SETUP_KINDS, setupPlaces } from "../../../src/storage-ops/gluster/setup/kinds.ts";
 import { planSetup, type SetupFacts } from "../../../src/storage-ops/gluster/setup/plan.ts";
+import { readSite, reasonsAgainstSite } from "../../../src/storage-ops/gluster/site.ts";
 import { exits, type FakeAnswer, fakeHost } from "../../fakes/fake-host.ts";
 import { liveDescribe } from "../../live/requirements.ts";
 import { fixtureText, plainText, poolOf, sameViews, wholeBricks } from "./fixture.ts";
@@ -209,6 +210,39 @@ describe("the plan of a setup", () => {
     const { installation: _, ...facts } = factsWith();
     expect(() => planSetup(facts)).toThrow(expect.objectContaining({ kind: "unsupported" }));
     expect(ids({ ...facts, isInstalled: true })[0]).toBe("service");
+  });
+});
+
+describe("the brick's place on a machine that has neither GlusterFS nor getfattr yet", () => {
+  const marks =
+    "env LC_ALL=C getfattr --absolute-names -h -m ^trusted[.](glusterfs[.]volume-id|gfid)$ -- /data /data/glusterfs /data/glusterfs/shared";
+  const machine = (marksTold: FakeAnswer, find: FakeAnswer) =>
+    fakeHost({
+      commands: {
+        "findmnt --json --list --output TARGET,FSTYPE": '{"filesystems":[{"target":"/data/glusterfs","fstype":"xfs"}]}',
+        [marks]: marksTold,
+        [`find ${PATH} -maxdepth 2 -print`]: find,
+      },
+    });
+  const place = (marksTold: FakeAnswer, isBare: boolean, find: FakeAnswer = exits(1, "No such file or directory")) =>
+    readSite(machine(marksTold, find), "10.77.0.1", PATH, { isHere: true, isBare });
+  const missing = exits(127, "env: 'getfattr': No such file or directory\n");
+
+  it("is judged by its mount and its content; its marks are read right before it is made", async () => {
+    expect(reasonsAgainstSite(await place(missing, true))).toEqual([]);
+    const full = await place(missing, true, { stdout: `${PATH}\n${PATH}/a\n` });
+    expect(reasonsAgainstSite(full)).toEqual([expect.stringContaining("not empty")]);
+    const { guard } = SETUP_KINDS["setup-brick-directory"] ?? {};
+    const marked = machine(`# file: ${PATH}\ntrusted.gfid\n`, PATH);
+    await expect(guard?.(stepOf(factsWith(), "brick-directory"), marked)).rejects.toMatchObject({ kind: "unsafe" });
+  });
+
+  it.each([
+    ["getfattr is missing although GlusterFS is there", missing, false],
+    ["its marks could not be read for another reason", exits(1, "getfattr: Permission denied\n"), true],
+    ["ssh did not come through", exits(255, "No route to host"), true],
+  ])("is refused where %s", async (_what, told, isBare) => {
+    expect(reasonsAgainstSite(await place(told, isBare))).toEqual([expect.stringContaining("could not be looked at")]);
   });
 });
 

@@ -134,7 +134,7 @@ const HERE = {
   "setup-brick-directory": {
     standing: areDirectories,
     guard: async (step, host) => {
-      const site = await readSite(host, text(step, "self"), text(step, "path"), true);
+      const site = await readSite(host, text(step, "self"), text(step, "path"), { isHere: true });
       refuse(`directory ${site.path}`, reasonsAgainstSite(site), `findmnt --target ${site.path}`);
     },
     guardUndo: async (step, host) => {
@@ -161,7 +161,7 @@ const HERE = {
     }),
     guard: async (step, host) => {
       const volume = text(step, "volume");
-      const site = await readSite(host, text(step, "self"), text(step, "path"), true);
+      const site = await readSite(host, text(step, "self"), text(step, "path"), { isHere: true });
       const reasons = reasonsAgainstSite(site);
       // Two first nodes at once: the second one had to wait for the lock, and this is why it was there.
       const others = list(step, "answered").map((address) => ({ hostname: address, address }));
