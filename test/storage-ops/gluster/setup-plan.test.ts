@@ -152,6 +152,36 @@ describe("the plan of a setup", () => {
     expect(() => planSetup(facts)).toThrow(/you need 3 bricks, a replica set of 3 more; 1 brick given/);
   });
 
+  it("refuses the file's options that would put data at risk, with the copies there are to be, and warns of others", () => {
+    const options = (word: string, value: string) => ({ config: configWith({ options: new Map([[word, value]]) }) });
+    const refused = (facts: SetupFacts, why: string) =>
+      expect(() => planSetup(facts)).toThrow(
+        expect.objectContaining({ kind: "unsafe", message: expect.stringContaining(why) }),
+      );
+    for (const facts of [factsWith, joining]) refused(facts(options("cluster.quorum-type", "None")), "split-brain");
+    const two = configWith({ replicaCount: 2, options: new Map([["cluster.quorum-type", "none"]]) });
+    expect(ids(factsWith({ config: two }))).toContain("option-cluster.quorum-type");
+    refused(factsWith({ config: { ...two, arbiterCount: 1 } }), "split-brain");
+    const sharded = poolOf().volumes.map((one) => ({ ...one, options: new Map([["features.shard", "on"]]) }));
+    const pool = joining().pool as NonNullable<SetupFacts["pool"]>;
+    refused(joining({ ...options("features.shard", "off"), pool: { ...pool, volumes: sharded } }), "first shard");
+    expect(ids(joining(options("features.shard", "off")))).toContain("option-features.shard");
+    expect(planSetup(factsWith(options("network.ping-timeout", "2"))).warnings).toHaveLength(1);
+  });
+
+  it("takes no option of a new volume back, which is deleted whole; on one that was there each as it was", () => {
+    expect(stepOf(factsWith(), "option-network.ping-timeout").undo).toBeUndefined();
+    const options = new Map([["network.ping-timeout", "33"]]);
+    const pool = joining().pool as NonNullable<SetupFacts["pool"]>;
+    const there = joining({ pool: { ...pool, volumes: pool.volumes.map((one) => ({ ...one, options })) } });
+    expect(stepOf(there, "option-network.ping-timeout")).toMatchObject({
+      undo: {
+        argv: expect.arrayContaining([expect.stringMatching(/volume set shared_data network.ping-timeout 33$/)]),
+      },
+      data: { previous: "33" },
+    });
+  });
+
   it("refuses a place for the brick before anything is begun", () => {
     const site = { ...factsWith().site, mount: { target: "/", type: "ext4" } };
     expect(() => planSetup(factsWith({ site }))).toThrow(

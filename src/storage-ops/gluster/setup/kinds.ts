@@ -11,6 +11,7 @@ import type { Plan, Standing, Step, StepKind, StepKinds } from "../../../core/pl
 import type { Place } from "../../cluster-lock.ts";
 import { list, text } from "../../step-data.ts";
 import { asked, GLUSTER_KINDS } from "../kinds.ts";
+import { guardOption } from "../options-plan.ts";
 import { refuse } from "../plan.ts";
 import { readSite, reasonsAgainstSite } from "../site.ts";
 import { type Peer, readPeers, readVolumeStatus, readVolumes, type Volume } from "../state.ts";
@@ -51,6 +52,12 @@ async function glusterAnswers(host: Host): Promise<Standing> {
 
 const findVolume = async (step: Step, host: Host): Promise<Volume | undefined> =>
   (await readVolumes(host)).find(({ name }) => name === text(step, "volume"));
+
+const volumeOf = async (step: Step, host: Host): Promise<Volume> => {
+  const volume = await findVolume(step, host);
+  if (volume) return volume;
+  throw new OpsError("failed", `volume ${text(step, "volume")}: not there`, { hint: "gluster volume list" });
+};
 
 /** A volume with one file is somebody's data. */
 async function guardEmptyVolume(step: Step, host: Host): Promise<void> {
@@ -176,8 +183,7 @@ const HERE = {
   },
   "setup-volume-start": {
     standing: asked(async (step, host) => {
-      const volume = await findVolume(step, host);
-      if (!volume) throw new OpsError("failed", `volume ${text(step, "volume")}: not there`);
+      const volume = await volumeOf(step, host);
       if (!volume.isStarted) return { state: "todo", detail: "stopped" };
       const status = await readVolumeStatus(host, volume.name);
       return status.bricksOnline.get(text(step, "brick")) === true
@@ -188,12 +194,13 @@ const HERE = {
   },
   "setup-option": {
     standing: asked(async (step, host) => {
-      const volume = await findVolume(step, host);
-      if (!volume) throw new OpsError("failed", `volume ${text(step, "volume")}: not there`);
+      const volume = await volumeOf(step, host);
       const value = volume.options.get(text(step, "name"));
       const state = sameValue(value, text(step, "value")) ? "done" : "todo";
       return { state, detail: value === undefined ? "not set" : `it is ${value}` };
     }),
+    guard: async (step, host) => guardOption(step, await volumeOf(step, host), "value"),
+    guardUndo: async (step, host) => guardOption(step, await volumeOf(step, host), "previous"),
   },
   "setup-mount-entry": {
     standing: async (step, host) => {
