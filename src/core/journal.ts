@@ -2,7 +2,8 @@
  * The journal of one operation: the plan, then every step before it runs and when it has ended; each line on disk before
  * the next thing happens. A fresh process reads it and goes on, or takes back.
  * Output: /var/lib/fencepost/journal/ID.jsonl, root's alone; one JSON object a line, the first holds the plan.
- * Errors: OpsError bad-input for a journal that is none, io, unsafe (a planted link), usage (no such journal).
+ * Errors: OpsError bad-input for a journal that is none, io, unsafe (a planted link; a plan too big to be gone on with), usage
+ *         (no such journal).
  */
 import { randomBytes } from "node:crypto";
 import { OpsError, reasonOf } from "./errors.ts";
@@ -23,7 +24,9 @@ import { escapeControl } from "./text.ts";
 
 export const STATE_DIRECTORY = "/var/lib/fencepost";
 export const JOURNAL_DIRECTORY = `${STATE_DIRECTORY}/journal`;
-const MAX_BYTES = 16 * 1024 * 1024;
+const MAX_PLAN_BYTES = 16 * 1024 * 1024;
+/** With room for the records of its steps, also when it is gone on with and taken back. */
+const MAX_BYTES = 4 * MAX_PLAN_BYTES;
 const ID = /^[A-Za-z0-9][A-Za-z0-9.-]{0,100}$/;
 
 /** `already`: it was so before we began. */
@@ -96,9 +99,18 @@ export async function createJournal(
     process: identityOf(host, process.pid),
     plan,
   };
+  const text = `${JSON.stringify(head)}\n`;
+  const bytes = Buffer.byteLength(text);
+  // What cannot be read back could neither be gone on with nor be taken back.
+  if (bytes > MAX_PLAN_BYTES)
+    throw new OpsError(
+      "unsafe",
+      `${plan.title}: nothing is begun: its plan of ${plan.steps.length} steps is ${bytes} bytes, more than ${MAX_PLAN_BYTES}`,
+      { hint: "do it in several parts" },
+    );
   if (await exists(path)) throw new OpsError("io", `${path}: is there already`);
   // Whole or not at all: a journal without its plan could not be gone on with.
-  await writeWhole(directory, `${id}.jsonl`, `${JSON.stringify(head)}\n`, 0o600);
+  await writeWhole(directory, `${id}.jsonl`, text, 0o600);
   return open(host, id, directory, new Map(), new Set());
 }
 

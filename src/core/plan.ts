@@ -78,8 +78,11 @@ export type StepKind = {
   /** Throws OpsError unsafe when the step must not run now. */
   guard?: (step: Step, host: Host) => Promise<void>;
   guardUndo?: (step: Step, host: Host) => Promise<void>;
-  /** Of a step that repeats: what is done besides when its command was given again and again and all is still idle. */
-  otherwise?: (step: Step, host: Host) => Promise<void>;
+  /**
+   * Of a step that repeats: what is done besides when its command was given again and again and all is still idle. `before`:
+   * how often it was done in vain.
+   */
+  otherwise?: (step: Step, host: Host, before: number) => Promise<void>;
 };
 export type StepKinds = Readonly<Record<string, StepKind>>;
 
@@ -340,6 +343,7 @@ function repeater(step: Step, wasRefused: boolean, { host, kinds, onProgress, de
   let givenMs = host.monotonicMs();
   let refusedMs = wasRefused ? givenMs : undefined;
   let idleTurns = 0;
+  let inVain = 0;
   return async (movedMs: number, isIdle: boolean): Promise<string | undefined> => {
     if (!isIdle) idleTurns = 0;
     if (refusedMs !== undefined && movedMs > refusedMs) refusedMs = undefined;
@@ -356,7 +360,7 @@ function repeater(step: Step, wasRefused: boolean, { host, kinds, onProgress, de
       const otherwise = (kinds[step.kind] as StepKind).otherwise;
       if (idleTurns >= IDLE_TURNS && otherwise) {
         await onProgress?.({ step, text: "nothing is at work on what is left: going about it in another way" });
-        await otherwise(step, host).catch((error: unknown) => onProgress?.({ step, text: reasonOf(error) }));
+        await otherwise(step, host, inVain++).catch((error: unknown) => onProgress?.({ step, text: reasonOf(error) }));
       }
       return undefined;
     }

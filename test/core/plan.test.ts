@@ -566,6 +566,20 @@ describe("a journal", () => {
     expect((await readJournal(lab.host, "test", lab.directory)).steps.get("a")?.state).toBe("done");
   });
 
+  it("is not begun with a plan so big that it could not be read back; any other can be, with its records", async () => {
+    const lab = world();
+    const big = (bytes: number): Plan => planOf({ ...stepNamed("a"), title: "x".repeat(bytes) });
+    await expect(createJournal(lab.host, "big", big(2 ** 24), lab.directory)).rejects.toMatchObject({
+      kind: "unsafe",
+      message: expect.stringContaining("nothing is begun"),
+    });
+    expect(await readJournals(lab.host, lab.directory)).toEqual({ entries: [], problems: [] });
+    const plan = big(2 ** 24 - 4096);
+    const journal = closed(await createJournal(lab.host, "test", plan, lab.directory));
+    for (const state of ["started", "done"] as const) await journal.record("a", state, plan.steps[0]?.title ?? "");
+    expect((await readJournal(lab.host, "test", lab.directory)).steps.get("a")?.state).toBe("done");
+  });
+
   it.each(["../x", "", "a/b", ".hidden"])("takes no path for an id: %j", async (id) => {
     await expect(readJournal(new FakeHost(), id)).rejects.toMatchObject({ kind: "usage" });
   });

@@ -84,6 +84,9 @@ liveDescribe("GlusterFS setup with an arbiter", GLUSTER_NEEDS, () => {
       await lab.sh("node1", `cd ${PATH} && find . -path ./.glusterfs -prune -o -type f -print | sort | xargs md5sum`),
     ).toBe(sums);
     const { steps } = JSON.parse(await setup("node3", "--json"));
-    expect(new Set(steps.map(({ status }: { status: string }) => status))).toEqual(new Set(["already"]));
+    type Told = { id: string; status: string };
+    // A crawl of gluster's own may be at work, which a heal joins.
+    const others = steps.filter(({ id, status }: Told) => id !== "heal" || status !== "done");
+    expect(new Set(others.map(({ status }: Told) => status))).toEqual(new Set(["already"]));
   });
 });

@@ -201,10 +201,11 @@ async function standingOfHeal(step: Step, host: Host): Promise<Standing> {
  * A full crawl of a brick that lacks files does not meet them. What is listed is retried by an index crawl: by itself only
  * every ten minutes (cluster.heal-timeout), as after a disk was full; what is not listed is looked up.
  */
-async function healOtherwise(step: Step, host: Host): Promise<void> {
+async function healOtherwise(step: Step, host: Host, before: number): Promise<void> {
   const name = text(step, "volume");
   const isListed = (await readHeal(host, name)).some(({ pending }) => pending !== 0);
-  if (!isListed) return lookUpEveryFile(host, name);
+  // Every second time also while some are listed: a client's look-up may heal what a crawl does not.
+  if (!isListed || before % 2 === 1) return lookUpEveryFile(host, name);
   const result = await host.run(glusterArgv("volume", "heal", name), { timeoutMs: GLUSTER_TIMEOUT_MS });
   const failure = failureOf(result, GLUSTER_TIMEOUT_MS);
   if (failure !== undefined) throw new OpsError("failed", failure);
@@ -245,7 +246,9 @@ export const GLUSTER_KINDS = {
       });
       const read = await readPool(host, (volume) => volume.name === name);
       const pool = await withNames(host, read, [...new Map(bricks).keys()]);
-      const sites = await Promise.all(bricks.map(([at, path]) => readSite(host, at, path, isHere(pool, at))));
+      const sites = await Promise.all(
+        bricks.map(([at, path]) => readSite(host, at, path, { isHere: isHere(pool, at) })),
+      );
       const volume = pool.volumes.find((one) => one.name === name) ?? notThere(name);
       const reasons = reasonsAgainstAdd(pool, volume, text(step, "grow") as Grow);
       if (volume.bricks.map((brick) => brick.name).join(" ") !== list(step, "before").join(" "))

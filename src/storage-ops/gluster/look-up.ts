@@ -27,10 +27,15 @@ export async function lookUpEveryFile(host: Host, volume: string): Promise<void>
     await host.run(["umount", "--lazy", "--", point], { timeoutMs: QUICK_MS });
     await host.run(["rmdir", "--", point], { timeoutMs: QUICK_MS });
   };
-  // What a killed one left.
-  for (const name of host.listDirectory(PLACE)) {
+  // What a killed one left. Asked by commands only: this may be another node than the one that the program runs on.
+  const left = await host.run(["find", PLACE, "-maxdepth", "1", "-name", `look-up-${volume}-*`, "-printf", "%f\\n"], {
+    timeoutMs: QUICK_MS,
+  });
+  for (const name of left.stdout.split("\n")) {
     const [, of = "", pid] = /^look-up-(.+)-(\d+)$/.exec(name) ?? [];
-    if (of === volume && host.readText(`/proc/${pid}/stat`) === undefined) await takeAway(`${PLACE}/${name}`);
+    if (of !== volume) continue;
+    const { outcome, exitCode } = await host.run(["test", "-d", `/proc/${pid}`], { timeoutMs: QUICK_MS });
+    if (outcome === "exited" && exitCode === 1) await takeAway(`${PLACE}/${name}`);
   }
   const point = `${PLACE}/look-up-${volume}-${process.pid}`;
   await run(["mkdir", "--parents", "--mode=0700", "--", point]);

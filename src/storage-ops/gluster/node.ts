@@ -44,7 +44,7 @@ export const GLUSTERFS: NodeService = {
       const path = checkBrickPath(args.brick === undefined ? commonPath(volume, called) : String(args.brick));
       const [spaces, ...sites] = await Promise.all([
         spacesOf(call, volume.name),
-        ...hosts.map((one) => readSite(host, one, path, isHere(pool, one))),
+        ...hosts.map((one) => readSite(host, one, path, { isHere: isHere(pool, one) })),
       ]);
       const grow = args.as as Grow | undefined;
       return planAdd(pool, { volume, sites, ...(grow ? { grow } : {}), backupFile: backupFile(id), ...spaces });

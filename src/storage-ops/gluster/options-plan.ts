@@ -58,6 +58,7 @@ export const recommendedFor = (volume: Pick<Volume, "replica" | "disperse">): Re
 ];
 
 const TRUE = /^(on|yes|true|enable|1)$/i;
+const SHARD = "features.shard";
 const FALSE = /^(off|no|false|disable|0)$/i;
 const UNITS: Readonly<Record<string, number>> = { "": 1, b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3, tb: 1024 ** 4 };
 
@@ -74,18 +75,29 @@ export function isSame(a: string, b: string): boolean {
 }
 
 /** Why an option must not get that value on this volume; and what there is to say about it. Pure. */
-export function judgeChange(volume: Volume, change: Change): { reasons: string[]; warnings: string[] } {
+export function judgeChange(
+  volume: Pick<Volume, "replica" | "disperse" | "options">,
+  change: Change,
+): { reasons: string[]; warnings: string[] } {
   const reasons: string[] = [];
   const warnings: string[] = [];
+  const { name } = change;
+  // All but a file's first block lies in /.shard, and nothing but that translator puts them together.
+  if (
+    name === SHARD &&
+    TRUE.test(volume.options.get(SHARD) ?? "off") &&
+    !("value" in change && TRUE.test(change.value))
+  )
+    reasons.push(`${name} is on: without it each file that was written with it ends after its first shard`);
   if ("reset" in change) return { reasons, warnings };
-  const { name, value } = change;
+  const { value } = change;
   const daemon = name === "cluster.self-heal-daemon" || name === "cluster.disperse-self-heal-daemon";
   if (daemon && !heals(volume)) reasons.push(`${name}: the volume has one copy of each file, gluster refuses it`);
   else if (daemon && FALSE.test(value))
     reasons.push(`${name} ${value}: a copy that was down would stay stale, and the next failure would lose data`);
-  if (name === "cluster.quorum-type" && /^(none|fixed)$/.test(value) && volume.replica > 2)
+  if (name === "cluster.quorum-type" && /^(none|fixed)$/i.test(value) && volume.replica > 2)
     reasons.push(`${name} ${value}: copies that do not see each other could both be written to: split-brain`);
-  if (name === "cluster.favorite-child-policy" && value !== "none")
+  if (name === "cluster.favorite-child-policy" && !/^none$/i.test(value))
     warnings.push(`${name} ${value}: a split-brain is then decided without you, and no losing copy is kept`);
   if (name === "network.ping-timeout" && Number(value) < 5)
     warnings.push(
@@ -207,6 +219,23 @@ async function volumeOf(step: Step, host: Host): Promise<Volume> {
   });
 }
 
+/** What a step makes of its option, or made it from. */
+const changeTo = ({ data }: Step, key: "value" | "previous"): Change => {
+  const name = String(data.name);
+  return data[key] === undefined ? { name, reset: true } : { name, value: String(data[key]) };
+};
+
+/** Right before an option is set, or set back: days may lie between that and the plan. Errors: OpsError unsafe. */
+export function guardOption(step: Step, volume: Volume, key: "value" | "previous"): void {
+  const { reasons } = judgeChange(volume, changeTo(step, key));
+  const what = key === "value" ? "set" : "set back";
+  refuse(
+    `volume ${volume.name}: cannot ${what} ${String(step.data.name)}`,
+    reasons,
+    `fencepost gluster options ${volume.name}`,
+  );
+}
+
 export const OPTIONS_KINDS = {
   "option-set": {
     standing: asked(async (step, host) => {
@@ -220,14 +249,13 @@ export const OPTIONS_KINDS = {
       const name = String(step.data.name);
       const value = volume.options.get(name);
       const planned = step.data.previous === undefined ? undefined : String(step.data.previous);
-      const change: Change =
-        step.data.value === undefined ? { name, reset: true } : { name, value: String(step.data.value) };
-      const { reasons } = judgeChange(volume, change);
+      const { reasons } = judgeChange(volume, changeTo(step, "value"));
       if (value !== planned)
         reasons.push(
           `${name} was ${planned ?? "at its default"} when this was planned and is ${value ?? "at its default"} now`,
         );
       refuse(`volume ${volume.name}: cannot set ${name}`, reasons, `fencepost gluster options ${volume.name}`);
     },
+    guardUndo: async (step, host) => guardOption(step, await volumeOf(step, host), "previous"),
   },
 } as const satisfies StepKinds;

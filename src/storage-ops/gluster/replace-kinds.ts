@@ -153,7 +153,12 @@ export const REPLACE_KINDS = {
         step.data.dead === true && !isUp(pool, volume, from) ? await readOwed(host, pool, volume, from) : undefined;
       reasons.push(...reasonsAgainstGivingUp(pool, volume, from, owed));
       reasons.push(
-        ...reasonsAgainstPlace(pool, volume, from, await readSite(host, address, path, isHere(pool, address))),
+        ...reasonsAgainstPlace(
+          pool,
+          volume,
+          from,
+          await readSite(host, address, path, { isHere: isHere(pool, address) }),
+        ),
       );
       if (reasons.length === 0 && owed === undefined) reasons.push(...(await reasonsByFiles(host, pool, volume, from)));
       refuse(`volume ${volume.name}: cannot replace ${from}`, reasons, `fencepost gluster heal ${volume.name} --info`);
@@ -191,7 +196,7 @@ export const REPLACE_KINDS = {
       const { host: address, path } = placeOf(name);
       const { pool, volume } = await readFor(step, host, address);
       const owed = await readOwed(host, pool, volume, name);
-      const site = await readSite(host, address, path, isHere(pool, address));
+      const site = await readSite(host, address, path, { isHere: isHere(pool, address) });
       const reasons = reasonsAgainstCommit(pool, volume, name, site, owed);
       refuse(
         `volume ${volume.name}: cannot bring ${name} back`,

@@ -11,6 +11,8 @@ import { sshArgv } from "../../core/ssh.ts";
 import { escapeControl } from "../../core/text.ts";
 
 const SSH_TIMEOUT_MS = 30_000;
+/** Of env(1), for a command that is not there. */
+const NOT_FOUND = 127;
 /** glusterd's own directories (Debian, RHEL). */
 const FORBIDDEN = ["/var/lib/glusterd", "/etc/glusterfs"];
 
@@ -42,8 +44,16 @@ function marksArgv(path: string): Argv {
 
 const contentArgv = (path: string): Argv => ["find", path, "-maxdepth", "2", "-print"];
 
-/** Over ssh, or with `isHere` on this node itself. */
-export async function readSite(host: Host, address: string, path: string, isHere = false): Promise<Site> {
+/**
+ * Over ssh, or with `isHere` on this node itself. With `isBare`, GlusterFS is not installed there yet: getfattr comes with its
+ * packages, and where that is missing the marks are left to the guard of the step that comes after them.
+ */
+export async function readSite(
+  host: Host,
+  address: string,
+  path: string,
+  { isHere = false, isBare = false }: { isHere?: boolean; isBare?: boolean } = {},
+): Promise<Site> {
   const run = (argv: Argv) => host.run(isHere ? argv : sshArgv(address, argv), { timeoutMs: SSH_TIMEOUT_MS });
   const [mounts, marks, content] = await Promise.all([
     run(["findmnt", "--json", "--list", "--output", "TARGET,FSTYPE"]),
@@ -60,7 +70,8 @@ export async function readSite(host: Host, address: string, path: string, isHere
     .filter((line) => line !== "" && !line.endsWith(": No such file or directory"));
   const isTold =
     marks.outcome === "exited" && (marks.exitCode === 0 || (marks.exitCode === 1 && complaints.length === 0));
-  if (!isTold) return { ...site, problem: failureOf(marks, SSH_TIMEOUT_MS) ?? "no answer" };
+  const isLeft = isBare && marks.outcome === "exited" && marks.exitCode === NOT_FOUND;
+  if (!isTold && !isLeft) return { ...site, problem: failureOf(marks, SSH_TIMEOUT_MS) ?? "no answer" };
   const marked = /^# file: (.*)$/m.exec(marks.stdout)?.[1];
   if (marked !== undefined) site.marked = marked;
   if (content.outcome === "exited" && content.exitCode === 0) {

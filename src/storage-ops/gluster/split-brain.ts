@@ -1,7 +1,7 @@
 /**
  * Files whose copies disagree so that gluster cannot tell which is right: which files, why, and which copy a policy chooses.
  * Input:  `heal VOLUME info split-brain`; the copies on the bricks. Output: Conflicts.
- * Errors: OpsError usage where a policy cannot choose; those of asking gluster.
+ * Errors: OpsError usage where a policy cannot choose, unsafe where what loses could not be kept; those of asking gluster.
  * Source: AFR: a set of copies is in split-brain when each of them is blamed by another. gluster lists the parent directory
  *         when it is a name that is two files (gfid split-brain), and `<gfid:…>` where a brick does not know the path.
  */
@@ -23,6 +23,8 @@ export type Conflict = {
   reason: Reason;
   copies: readonly Copy[];
   note?: string;
+  /** A directory of which nobody could say which of its names are in split-brain: there may be some. */
+  namesUnread?: true;
 };
 export type Listed = { gfid: string; names: readonly string[]; bricks: readonly string[] };
 
@@ -107,6 +109,8 @@ export async function readConflicts(
   return { conflicts, silent, lost };
 }
 
+export const NAMES_UNREAD = "which of its names differ could not be read: look into it on the bricks";
+
 /** What is meant by one entry of the list: itself, or the names in a directory; its name where nobody tells its path. */
 async function conflictsOf(where: Where, entry: Listed, withSum: boolean): Promise<Conflict[] | string> {
   const { host, pool, volume } = where;
@@ -120,21 +124,28 @@ async function conflictsOf(where: Where, entry: Listed, withSum: boolean): Promi
   const isDirectory = conflict.copies.find(({ state }) => state === "there")?.type === "directory";
   if (!isDirectory || conflict.reason === "type" || conflict.reason === "metadata") return [conflict];
   const names = await readMismatches(places, set, path);
-  if (names === undefined)
-    return [{ ...conflict, note: "which of its names differ could not be read: look into it on the bricks" }];
+  if (names === undefined) return [{ ...conflict, note: NAMES_UNREAD, namesUnread: true }];
   if (names.length === 0) return [{ ...conflict, note: "its names agree: a heal merges it" }];
   const conflicts: Conflict[] = [];
   for (const name of names) conflicts.push(await readConflict(where, set, name, path, withSum));
   return conflicts;
 }
 
-/** The copy that a policy wants to win. Pure. Errors: OpsError usage when it cannot choose. */
+/** The copy that a policy wants to win. Pure. */
 export function chooseWinner({ path, copies, reason }: Conflict, policy: Policy, source: string | undefined): Copy {
   const bad = (why: string): never => {
     throw new OpsError("usage", `${path}: ${policy}: ${why}`, { hint: "--policy source-brick --source HOST:/BRICK" });
   };
   if (reason === "type")
     bad("a file on one brick and a directory on another: gluster resolves no such thing; move one away on its brick");
+  const other = copies.find(({ state, type }) => state === "there" && type !== "file");
+  // Of two things of one name gluster deletes the losing one; of a file alone we can keep a copy.
+  if (reason === "gfid" && other)
+    throw new OpsError(
+      "unsafe",
+      `${path}: not a file but a ${other.type} on ${other.brick.name}: what loses would be deleted and could not be kept; move one away on its brick`,
+      { hint: `ls -la ${other.brick.path}${path}, on each of its bricks` },
+    );
   const candidates = copies.filter(({ state, brick }) => state === "there" && !brick.isArbiter);
   if (policy === "source-brick") {
     const named = copies.find(({ brick }) => brick.name === source);

@@ -343,7 +343,8 @@ const HEALS_MS = 2 * GLUSTER_TIMEOUT_MS;
 
 const NO_TIME = `not asked: those of other volumes took ${HEALS_MS / 1000} s`;
 
-export const heals = ({ replica, disperse }: Volume): boolean => replica > 1 || disperse > 0;
+export const heals = ({ replica, disperse }: Pick<Volume, "replica" | "disperse">): boolean =>
+  replica > 1 || disperse > 0;
 
 /** A call of each kind for the pool, and one of heal info for each volume that heals. */
 export async function readPool(host: Host, isWanted: (volume: Volume) => boolean = () => true): Promise<Pool> {

@@ -141,7 +141,7 @@ async function readSites(host: Host, pool: Pool): Promise<Map<string, Site>> {
       down.map(
         async (brick): Promise<[string, Site]> => [
           brick.name,
-          await readSite(host, brick.host, brick.path, brick.hostUuid === local),
+          await readSite(host, brick.host, brick.path, { isHere: brick.hostUuid === local }),
         ],
       ),
     ),

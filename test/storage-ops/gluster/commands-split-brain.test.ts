@@ -1,10 +1,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { ProgramContext } from "../../../src/core/program.ts";
+import { runCommand } from "../../../src/storage-ops/gluster/commands/command.ts";
+import { SPLIT_BRAIN } from "../../../src/storage-ops/gluster/commands/split-brain.ts";
 import {
   type Blame,
   blamesIn,
   type Copy,
+  onBrickHost,
   parseXattrs,
   pathOfGfid,
   readMismatches,
@@ -18,7 +22,7 @@ import {
 import { planResolve } from "../../../src/storage-ops/gluster/split-brain-plan.ts";
 import type { Brick, Volume } from "../../../src/storage-ops/gluster/state.ts";
 import { exits, fakeHost } from "../../fakes/fake-host.ts";
-import { fixture, poolOf } from "./fixture.ts";
+import { fixture, fixtureText, poolOf } from "./fixture.ts";
 
 const captured = (node: number): Map<string, Map<string, Buffer>> => {
   const text = readFileSync(
@@ -144,6 +148,18 @@ describe("a policy", () => {
     );
   });
 
+  it.each(["directory", "symbolic link"])(
+    "is refused for a name that is twice a %s: the losing one could not be kept",
+    (type) => {
+      const copies = [copy(1, { type }), copy(2, { type, gfid: "2" })];
+      expect(() => chooseWinner(conflict(copies, "gfid"), "source-brick", brick(1).name)).toThrow(
+        expect.objectContaining({ kind: "unsafe", message: expect.stringContaining(`not a file but a ${type}`) }),
+      );
+      // Its mode and owner alone are nothing that could be lost with it.
+      expect(chooseWinner(conflict(copies, "metadata"), "source-brick", brick(1).name)).toBe(copies[0]);
+    },
+  );
+
   it("keeps the losing copy before gluster is told which one wins, and names the place", () => {
     const pool = poolOf();
     const volume = pool.volumes[0] as Volume;
@@ -223,4 +239,83 @@ describe("a directory in split-brain", () => {
     });
     expect(await readMismatches({ host, peers }, [brick(1)], "/d")).toBeUndefined();
   });
+});
+
+describe("a directory that gluster lists and that has too many names to compare", () => {
+  const ask = "gluster --mode=script --xml ";
+  const { peers, volumes } = poolOf();
+  const bricks = volumes[0]?.bricks ?? [];
+  const listed = bricks
+    .map(({ name }) => `<brick><name>${name}</name><status>Connected</status><file gfid="g1">/big</file></brick>`)
+    .join("");
+  const names = Array.from({ length: 5_001 }, (_, at) => `f${at}\0`).join("");
+  const commands = Object.fromEntries([
+    [`${ask}pool list`, fixtureText("pool-list")],
+    [`${ask}volume info all`, fixtureText("volume-info")],
+    [`${ask}volume status all`, fixtureText("status")],
+    [`${ask}volume heal shared_data info summary`, fixtureText("heal-summary")],
+    [
+      `${ask}volume heal shared_data info split-brain`,
+      `<cliOutput><healInfo><bricks>${listed}</bricks></healInfo><opRet>0</opRet><opErrno>0</opErrno></cliOutput>`,
+    ],
+    ...bricks.flatMap((one) => {
+      const path = `${one.path}/big`;
+      const there = (...argv: [string, ...string[]]): string => onBrickHost(one, peers, argv).join(" ");
+      return [
+        [there("stat", "--printf=%F|%s|%.9Y|%a|%u:%g", "--", path), "directory|4096|1.0|755|0:0"],
+        [
+          there("getfattr", "-h", "-d", "-m", "-", "-e", "hex", "--absolute-names", "--", path),
+          `# file: x\ntrusted.gfid=0x${"a".repeat(32)}\n`,
+        ],
+        [
+          there("find", path, "-mindepth", "1", "-maxdepth", "1", "!", "-name", ".glusterfs", "-printf", "%f\\0"),
+          names,
+        ],
+      ];
+    }),
+  ]) as Record<string, string>;
+
+  async function run(words: string): Promise<string> {
+    let said = "";
+    const context: ProgramContext = {
+      host: fakeHost({ commands }),
+      env: {},
+      out: async (text) => {
+        said += String(text);
+      },
+      err: () => {},
+      stdin: async function* () {},
+      terminal: { columns: 80, colour: false, isTerminal: false },
+    };
+    const exit = await runCommand(SPLIT_BRAIN, context, words.split(" "), "fencepost gluster split-brain");
+    return `${exit} ${said}`;
+  }
+  const policy = "--policy source-brick --source 10.77.0.1:/data/glusterfs/shared";
+
+  it.each([`--all ${policy}`, `/big/f7 ${policy}`, `/big ${policy}`])(
+    "is not taken for none: shared_data %s",
+    async (words) => {
+      await expect(run(`shared_data ${words}`)).rejects.toMatchObject({
+        kind: "unsafe",
+        message: expect.stringContaining("cannot decide: /big: which of its names differ could not be read"),
+      });
+    },
+  );
+
+  it("is listed, also for a file below it and for itself, and not for another", async () => {
+    for (const words of ["", " /big/f7", " /big/d/f", " /big"])
+      expect(await run(`shared_data${words}`)).toMatch(/^107 .*1 in split-brain\n\/big: .*could not be read/);
+    expect(await run("shared_data /bigger")).toMatch(/^0 .*no split-brain/);
+    await expect(run(`shared_data /bigger ${policy}`)).rejects.toMatchObject({ kind: "usage" });
+  });
+
+  it.each(["big", "big/f7", "/big/", "//big", "/a/../big"])(
+    "is asked for by its whole path, not as %s",
+    async (file) => {
+      await expect(run(`shared_data ${file}`)).rejects.toMatchObject({
+        kind: "usage",
+        message: expect.stringContaining("not a path from the volume's root"),
+      });
+    },
+  );
 });

@@ -14,14 +14,6 @@ import {
   fstabWith,
   fstabWithout,
 } from "../../../src/storage-ops/gluster/mount-plan.ts";
-import {
-  isSame,
-  judgeChange,
-  parseChange,
-  parseOptions,
-  planOptions,
-  recommendedFor,
-} from "../../../src/storage-ops/gluster/options-plan.ts";
 import { planRebalance } from "../../../src/storage-ops/gluster/rebalance-run.ts";
 import { readOwed } from "../../../src/storage-ops/gluster/replace-kinds.ts";
 import { type Owed, planReplace, reasonsAgainstGivingUp } from "../../../src/storage-ops/gluster/replace-plan.ts";
@@ -169,58 +161,6 @@ describe("giving up a brick's data", () => {
     [1, 1, 0],
   ])("a set of %i with %i up survives %i more failures", (size, up, count) => {
     expect(tolerated(size, up)).toBe(count);
-  });
-});
-
-describe("options", () => {
-  const known = parseOptions(fixture("get-all"));
-  const pool = poolOf();
-
-  it("reads each once, although one is an option of two translators", () => {
-    expect(known.filter(({ name }) => name === "performance.cache-size")).toEqual([
-      { name: "performance.cache-size", value: "32MB, 128MB", isDefault: true },
-    ]);
-  });
-
-  it.each([
-    ["256MB", "268435456", true],
-    ["on", "enable", true],
-    ["off", "0", true],
-    ["10", "42", false],
-    ["1GB", "1MB", false],
-  ])("takes %s and %s for one value: %s", (a, b, same) => {
-    expect(isSame(a, b)).toBe(same);
-  });
-
-  it("recommends the self-heal daemon only where there are copies", () => {
-    expect(recommendedFor({ replica: 1, disperse: 0 }).map(({ name }) => name)).not.toContain(
-      "cluster.self-heal-daemon",
-    );
-    expect(recommendedFor({ replica: 2, disperse: 0 }).map(({ name }) => name)).toContain("cluster.self-heal-daemon");
-  });
-
-  it("never switches healing or quorum off, and warns of what decides without the operator", () => {
-    const judge = (word: string) => judgeChange(only(pool), parseChange(word));
-    expect(judge("cluster.self-heal-daemon=disable").reasons).toHaveLength(1);
-    expect(judge("cluster.quorum-type=none").reasons).toHaveLength(1);
-    expect(judge("cluster.favorite-child-policy=mtime")).toMatchObject({ reasons: [], warnings: [expect.any(String)] });
-    expect(judge("network.ping-timeout=2").warnings).toHaveLength(1);
-    expect(judge("performance.cache-size=1GB")).toEqual({ reasons: [], warnings: [] });
-  });
-
-  it("goes back to the value that was set, or to the default", () => {
-    const volume = { ...only(pool), options: new Map([["network.ping-timeout", "33"]]) };
-    const changes = ["network.ping-timeout=10", "performance.cache-size=256MB"].map(parseChange);
-    const { steps } = planOptions(pool, volume, { changes, known, backupFile: "/b" });
-    const undone = steps.slice(1).map(({ undo }) => (undo && "argv" in undo ? undo.argv.slice(2).join(" ") : ""));
-    expect(undone).toEqual([
-      "volume set shared_data network.ping-timeout 33",
-      "volume reset shared_data performance.cache-size",
-    ]);
-  });
-
-  it.each(["-x=1", "a.b", "a.b=", "a.b=-1", "no-dot=1", "a.b=x\ny"])("refuses the word %j", (word) => {
-    expect(() => parseChange(word)).toThrow(expect.objectContaining({ kind: "usage" }));
   });
 });
 

@@ -178,13 +178,14 @@ describe("healing onto a new brick", () => {
     const listed = fixtureText("heal-summary").replace("<totalNumberOfEntries>0<", "<totalNumberOfEntries>2<");
     const index = "gluster --mode=script volume heal shared_data";
     const host = fakeHost({ commands: { [HEAL]: listed, [index]: "" } });
-    await GLUSTER_KINDS.heal.otherwise(healing(), host);
+    await GLUSTER_KINDS.heal.otherwise(healing(), host, 0);
     expect(host.commandLines).toEqual([HEAL, index]);
     expect(await standing(listed)).toMatchObject({ state: "todo", remaining: 2, idle: true });
   });
 
   it("looks every file up through a read-only mount of its own when nothing else heals, and takes that mount away", async () => {
     const point = `/run/fencepost/look-up-shared_data-${process.pid}`;
+    const left = "find /run/fencepost -maxdepth 1 -name look-up-shared_data-* -printf %f\\n";
     const mkdir = `mkdir --parents --mode=0700 -- ${point}`;
     const heal = ["entry", "data", "metadata"].map((what) => `--xlator-option=*replicate*.${what}-self-heal=on`);
     const bricks = `grep -rh ^connected =  --include=private ${point}/.meta/graphs/active/`;
@@ -192,6 +193,7 @@ describe("healing onto a new brick", () => {
     const [umount, rmdir] = [`umount --lazy -- ${point}`, `rmdir -- ${point}`];
     const mount = `glusterfs --volfile-server=localhost --volfile-id=shared_data --read-only ${heal.join(" ")} ${point}`;
     const answers = {
+      [left]: exits(1, "find: '/run/fencepost': No such file or directory"),
       [mkdir]: "",
       [mount]: "",
       [bricks]: ["connected = 1\nconnected = 0\n", "connected = 1\nconnected = 1\n"],
@@ -201,11 +203,16 @@ describe("healing onto a new brick", () => {
       [HEAL]: fixtureText("heal-summary"),
     };
     const host = hostOf(answers);
-    await GLUSTER_KINDS.heal.otherwise(healing(), host);
-    expect(host.commandLines).toEqual([HEAL, mkdir, mount, bricks, bricks, walk, umount, rmdir]);
+    await GLUSTER_KINDS.heal.otherwise(healing(), host, 0);
+    expect(host.commandLines).toEqual([HEAL, left, mkdir, mount, bricks, bricks, walk, umount, rmdir]);
     const broken = hostOf({ ...answers, [walk]: exits(1, "Transport endpoint is not connected") });
-    await expect(GLUSTER_KINDS.heal.otherwise(healing(), broken)).rejects.toMatchObject({ kind: "failed" });
+    await expect(GLUSTER_KINDS.heal.otherwise(healing(), broken, 0)).rejects.toMatchObject({ kind: "failed" });
     expect(broken.commandLines.slice(-2)).toEqual([umount, rmdir]);
+    // What is listed and was crawled in vain is looked up too.
+    const listed = fixtureText("heal-summary").replace("<totalNumberOfEntries>0<", "<totalNumberOfEntries>1<");
+    const stuck = hostOf({ ...answers, [HEAL]: listed });
+    await GLUSTER_KINDS.heal.otherwise(healing(), stuck, 1);
+    expect(stuck.commandLines).toContain(walk);
   });
 
   it("counts ten million entries", async () => {

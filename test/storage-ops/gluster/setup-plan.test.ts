@@ -1,13 +1,17 @@
 import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
+import type { Argv } from "../../../src/core/exec.ts";
 import type { Step } from "../../../src/core/plan.ts";
+import { sshArgv } from "../../../src/core/ssh.ts";
+import { GLUSTER_OPERATIONS } from "../../../src/storage-ops/gluster/operations.ts";
 import { DEFAULTS, type SetupConfig } from "../../../src/storage-ops/gluster/setup/config.ts";
 import { installationFor, parseOsRelease } from "../../../src/storage-ops/gluster/setup/install.ts";
 import { SETUP_KINDS, setupPlaces } from "../../../src/storage-ops/gluster/setup/kinds.ts";
 import { planSetup, type SetupFacts } from "../../../src/storage-ops/gluster/setup/plan.ts";
+import { readSite, reasonsAgainstSite } from "../../../src/storage-ops/gluster/site.ts";
 import { exits, type FakeAnswer, fakeHost } from "../../fakes/fake-host.ts";
 import { liveDescribe } from "../../live/requirements.ts";
-import { fixtureText, poolOf } from "./fixture.ts";
+import { fixtureText, plainText, poolOf, sameViews, wholeBricks } from "./fixture.ts";
 
 const PATH = DEFAULTS.brick_path;
 const controller = (number: number) => ({
@@ -103,6 +107,39 @@ describe("the plan of a setup", () => {
     expect(await SETUP_KINDS[step.kind]?.standing(step, host)).toMatchObject({ state: "done" });
   });
 
+  it("goes about a heal that does not move on the member too, where it takes away what a killed one left and no more", async () => {
+    const step = stepOf(joining(), "heal");
+    const there = (...argv: Argv): string => sshArgv("10.77.0.1", argv).join(" ");
+    const [left, point] = [7, process.pid].map((pid) => `/run/fencepost/look-up-shared_data-${pid}`) as [
+      string,
+      string,
+    ];
+    const heal = ["entry", "data", "metadata"].map((what) => `--xlator-option=*replicate*.${what}-self-heal=on`);
+    const ends = (at: string) => ({ [there("umount", "--lazy", "--", at)]: "", [there("rmdir", "--", at)]: "" });
+    const walk = there("nice", "find", point, "-size", "+8388607G");
+    const commands: Record<string, FakeAnswer> = {
+      [`${SSH} 10.77.0.1 gluster --mode=script --xml volume heal shared_data info summary`]:
+        fixtureText("heal-summary"),
+      [there("find", "/run/fencepost", "-maxdepth", "1", "-name", "look-up-shared_data-*", "-printf", "%f\\n")]:
+        "look-up-shared_data-7\nlook-up-shared_data-8\nlook-up-shared_data-x-7\n",
+      [there("test", "-d", "/proc/7")]: exits(1),
+      [there("test", "-d", "/proc/8")]: "",
+      ...ends(left),
+      [there("mkdir", "--parents", "--mode=0700", "--", point)]: "",
+      [there("glusterfs", "--volfile-server=localhost", "--volfile-id=shared_data", "--read-only", ...heal, point)]: "",
+      [there("grep", "-rh", "^connected = ", "--include=private", `${point}/.meta/graphs/active/`)]: "connected = 1\n",
+      [walk]: "",
+      ...ends(point),
+    };
+    const host = fakeHost({ commands });
+    await SETUP_KINDS[step.kind]?.otherwise?.(step, host, 0);
+    expect(host.commandLines.filter((line) => line === walk || line.includes("umount"))).toEqual([
+      there("umount", "--lazy", "--", left),
+      walk,
+      there("umount", "--lazy", "--", point),
+    ]);
+  });
+
   it("makes the third node the arbiter where the file wants one", () => {
     const two = poolOf();
     const volumes = two.volumes.map((one) => ({ ...one, replica: 2, bricks: one.bricks.slice(0, 2) }));
@@ -113,6 +150,36 @@ describe("the plan of a setup", () => {
   it("says how many bricks gluster would want where there are as many copies as wanted", () => {
     const facts = joining({ config: configWith({ replicaCount: 3 }) });
     expect(() => planSetup(facts)).toThrow(/you need 3 bricks, a replica set of 3 more; 1 brick given/);
+  });
+
+  it("refuses the file's options that would put data at risk, with the copies there are to be, and warns of others", () => {
+    const options = (word: string, value: string) => ({ config: configWith({ options: new Map([[word, value]]) }) });
+    const refused = (facts: SetupFacts, why: string) =>
+      expect(() => planSetup(facts)).toThrow(
+        expect.objectContaining({ kind: "unsafe", message: expect.stringContaining(why) }),
+      );
+    for (const facts of [factsWith, joining]) refused(facts(options("cluster.quorum-type", "None")), "split-brain");
+    const two = configWith({ replicaCount: 2, options: new Map([["cluster.quorum-type", "none"]]) });
+    expect(ids(factsWith({ config: two }))).toContain("option-cluster.quorum-type");
+    refused(factsWith({ config: { ...two, arbiterCount: 1 } }), "split-brain");
+    const sharded = poolOf().volumes.map((one) => ({ ...one, options: new Map([["features.shard", "on"]]) }));
+    const pool = joining().pool as NonNullable<SetupFacts["pool"]>;
+    refused(joining({ ...options("features.shard", "off"), pool: { ...pool, volumes: sharded } }), "first shard");
+    expect(ids(joining(options("features.shard", "off")))).toContain("option-features.shard");
+    expect(planSetup(factsWith(options("network.ping-timeout", "2"))).warnings).toHaveLength(1);
+  });
+
+  it("takes no option of a new volume back, which is deleted whole; on one that was there each as it was", () => {
+    expect(stepOf(factsWith(), "option-network.ping-timeout").undo).toBeUndefined();
+    const options = new Map([["network.ping-timeout", "33"]]);
+    const pool = joining().pool as NonNullable<SetupFacts["pool"]>;
+    const there = joining({ pool: { ...pool, volumes: pool.volumes.map((one) => ({ ...one, options })) } });
+    expect(stepOf(there, "option-network.ping-timeout")).toMatchObject({
+      undo: {
+        argv: expect.arrayContaining([expect.stringMatching(/volume set shared_data network.ping-timeout 33$/)]),
+      },
+      data: { previous: "33" },
+    });
   });
 
   it("refuses a place for the brick before anything is begun", () => {
@@ -137,6 +204,30 @@ describe("the plan of a setup", () => {
     expect(stepOf(facts, "volume-start").data.brick).toBe(brick.name);
   });
 
+  it("run again after a kill, takes a copy for whole by the files' own marks, as a resume does, not by heal info", async () => {
+    const [volume] = poolOf().volumes;
+    const brick = volume?.bricks[0];
+    if (!volume || !brick) throw new Error("no brick in the fixture");
+    const site = { ...factsWith().site, content: "not-empty" } as const;
+    const step = stepOf(factsWith({ decision: { mode: "member", volume, brick }, site }), "heal");
+    expect([step.argv.slice(2).join(" "), step.repeats]).toEqual(["volume heal shared_data full", true]);
+    const ended = plainText("heal-statistics.txt").replace("Crawl is in progress", "Ending time of crawl: later");
+    const commands: Record<string, string> = {
+      ...wholeBricks(),
+      ...sameViews(),
+      "gluster --mode=script volume heal shared_data statistics": ended,
+      "gluster --mode=script --xml volume heal shared_data info summary": fixtureText("heal-summary"),
+      "gluster --mode=script --xml pool list": fixtureText("pool-list"),
+      "gluster --mode=script --xml volume info all": fixtureText("volume-info"),
+    };
+    const standing = (more: Record<string, string> = {}) =>
+      GLUSTER_OPERATIONS.kinds[step.kind]?.standing(step, fakeHost({ commands: { ...commands, ...more } }));
+    expect(await standing()).toMatchObject({ state: "done" });
+    const [, local = ""] = Object.keys(wholeBricks());
+    const blame = "# file: /b/f7\ntrusted.afr.shared_data-client-1=0x000000010000000100000000\n";
+    expect(await standing({ [local]: `${commands[local]}${blame}` })).toMatchObject({ state: "todo", idle: true });
+  });
+
   it("warns where more copies are wanted than there are nodes, and where nothing enables glusterd", () => {
     const { warnings } = planSetup(factsWith({ config: configWith({ replicaCount: 5 }), hasSystemd: false }));
     expect(warnings).toEqual([
@@ -149,6 +240,39 @@ describe("the plan of a setup", () => {
     const { installation: _, ...facts } = factsWith();
     expect(() => planSetup(facts)).toThrow(expect.objectContaining({ kind: "unsupported" }));
     expect(ids({ ...facts, isInstalled: true })[0]).toBe("service");
+  });
+});
+
+describe("the brick's place on a machine that has neither GlusterFS nor getfattr yet", () => {
+  const marks =
+    "env LC_ALL=C getfattr --absolute-names -h -m ^trusted[.](glusterfs[.]volume-id|gfid)$ -- /data /data/glusterfs /data/glusterfs/shared";
+  const machine = (marksTold: FakeAnswer, find: FakeAnswer) =>
+    fakeHost({
+      commands: {
+        "findmnt --json --list --output TARGET,FSTYPE": '{"filesystems":[{"target":"/data/glusterfs","fstype":"xfs"}]}',
+        [marks]: marksTold,
+        [`find ${PATH} -maxdepth 2 -print`]: find,
+      },
+    });
+  const place = (marksTold: FakeAnswer, isBare: boolean, find: FakeAnswer = exits(1, "No such file or directory")) =>
+    readSite(machine(marksTold, find), "10.77.0.1", PATH, { isHere: true, isBare });
+  const missing = exits(127, "env: 'getfattr': No such file or directory\n");
+
+  it("is judged by its mount and its content; its marks are read right before it is made", async () => {
+    expect(reasonsAgainstSite(await place(missing, true))).toEqual([]);
+    const full = await place(missing, true, { stdout: `${PATH}\n${PATH}/a\n` });
+    expect(reasonsAgainstSite(full)).toEqual([expect.stringContaining("not empty")]);
+    const { guard } = SETUP_KINDS["setup-brick-directory"] ?? {};
+    const marked = machine(`# file: ${PATH}\ntrusted.gfid\n`, PATH);
+    await expect(guard?.(stepOf(factsWith(), "brick-directory"), marked)).rejects.toMatchObject({ kind: "unsafe" });
+  });
+
+  it.each([
+    ["getfattr is missing although GlusterFS is there", missing, false],
+    ["its marks could not be read for another reason", exits(1, "getfattr: Permission denied\n"), true],
+    ["ssh did not come through", exits(255, "No route to host"), true],
+  ])("is refused where %s", async (_what, told, isBare) => {
+    expect(reasonsAgainstSite(await place(told, isBare))).toEqual([expect.stringContaining("could not be looked at")]);
   });
 });
 

@@ -32,7 +32,7 @@ const GROUPS = "/var/lib/glusterd/groups";
 export const OPTIONS: Command = {
   describe:
     "shows the options that are set on a volume, or are not as recommended; sets them, each with a way back (fencepost journal " +
-    "undo). The self-heal daemon of a volume with copies, and its quorum, are not switched off",
+    "undo). The self-heal daemon of a volume with copies, its quorum and its shards are not switched off",
   usage: "VOLUME",
   takes: [1, 1],
   options: {

@@ -63,7 +63,7 @@ export const REPLACE_BRICK: Command = {
     setOf(volume, from);
     const dead = args.dead === true;
     const owed = dead && !isUp(pool, volume, from) ? await readOwed(host, pool, volume, from) : undefined;
-    const site = await readSite(host, place.host, place.path, isHere(pool, place.host));
+    const site = await readSite(host, place.host, place.path, { isHere: isHere(pool, place.host) });
     const id = journalId(host, "replace-brick");
     const spaces = await spacesOf(call, volume.name);
     const plan = planReplace(pool, { volume, from, site, dead, owed, backupFile: backupFileOf(id), spaces });
@@ -97,7 +97,7 @@ export const RESET_BRICK: Command = {
     const backupFile = backupFileOf(id);
     if (verb === "start") return carryOut(call, planResetStart(pool, volume, name, backupFile), id);
     const owed = await readOwed(host, pool, volume, name);
-    const site = await readSite(host, brick.host, brick.path, isHere(pool, brick.host));
+    const site = await readSite(host, brick.host, brick.path, { isHere: isHere(pool, brick.host) });
     const spaces = await spacesOf(call, volume.name);
     return carryOut(call, planResetCommit(pool, { volume, name, site, owed, backupFile, spaces }), id);
   },

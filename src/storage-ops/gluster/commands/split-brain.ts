@@ -2,12 +2,21 @@
  * `fencepost gluster split-brain VOLUME`: files whose copies disagree, each copy shown; and ending that by policy.
  * Errors: OpsError usage where a policy cannot choose, unsafe where a copy could not be read or has changed meanwhile.
  */
+import { posix } from "node:path";
 import { OpsError } from "../../../core/errors.ts";
 import { STATE_DIRECTORY } from "../../../core/journal.ts";
 import { escapeControl } from "../../../core/text.ts";
 import { showBytes } from "../capacity.ts";
 import { type Copy, readSkewSeconds } from "../copies.ts";
-import { type Conflict, chooseWinner, POLICIES, type Policy, readConflicts, type Where } from "../split-brain.ts";
+import {
+  type Conflict,
+  chooseWinner,
+  NAMES_UNREAD,
+  POLICIES,
+  type Policy,
+  readConflicts,
+  type Where,
+} from "../split-brain.ts";
 import { planResolve } from "../split-brain-plan.ts";
 import { heals } from "../state.ts";
 import { answer, type Call, type Command, carryOut, columns, journalId, PLAN_EXITS, readNamed } from "./command.ts";
@@ -54,6 +63,11 @@ export const SPLIT_BRAIN: Command = {
       });
     const where = { host, pool, volume };
     const files = words.slice(1);
+    const unclear = files.find((file) => posix.resolve("/", file) !== file);
+    if (unclear !== undefined)
+      throw new OpsError("usage", `${called}: not a path from the volume's root: ${escapeControl(unclear)}`, {
+        hint: `${called} ${volume.name}`,
+      });
     const policy = args.policy as Policy | undefined;
     if (policy === undefined) return list(call, where, files);
     if (files.length === 0 && !args.all)
@@ -66,7 +80,11 @@ export const SPLIT_BRAIN: Command = {
     const chosen = conflicts.filter(({ path, reason }) =>
       args.all ? reason !== "none" && reason !== "entry" : files.includes(path),
     );
-    const strangers = files.filter((file) => !chosen.some(({ path }) => path === file));
+    const unread = unreadAmong(conflicts, args.all ? [] : files);
+    problems.push(...unread.map(({ path }) => `${path}: ${NAMES_UNREAD}`));
+    const strangers = files.filter(
+      (file) => !chosen.some(({ path }) => path === file) && !unread.some(({ path }) => isIn(file, path)),
+    );
     if (strangers.length > 0)
       throw new OpsError("usage", `${escapeControl(strangers.join(", "))}: not in split-brain`, {
         hint: `${called} ${volume.name}`,
@@ -98,6 +116,17 @@ export const SPLIT_BRAIN: Command = {
   },
 };
 
+const isIn = (file: string, directory: string): boolean =>
+  file === directory || file.startsWith(directory === "/" ? "/" : `${directory}/`);
+
+/** Directories with names of which nobody could say whether they are meant, where that may be one of `files`; all without. */
+function unreadAmong(conflicts: readonly Conflict[], files: readonly string[]): Conflict[] {
+  const unread = conflicts.filter(({ namesUnread }) => namesUnread);
+  if (files.length === 0) return unread;
+  const unclear = files.filter((file) => !conflicts.some((one) => one.path === file && !one.namesUnread));
+  return unread.filter(({ path }) => unclear.some((file) => isIn(file, path)));
+}
+
 /** A copy's time is as good as the clock it was taken from. */
 async function clockWarnings({ host, pool }: Where, conflicts: readonly Conflict[]): Promise<string[]> {
   const bricks = new Map(conflicts.flatMap(({ copies }) => copies.map(({ brick }) => [brick.host, brick] as const)));
@@ -119,7 +148,10 @@ const timeOf = ({ modifiedNs }: Copy): string =>
 
 async function list(call: Call, where: Where, files: readonly string[]): Promise<number> {
   const { conflicts: all, silent, lost } = await readConflicts(where, call.args.checksum !== false);
-  const conflicts = files.length === 0 ? all : all.filter(({ path }) => files.includes(path));
+  const unread = unreadAmong(all, files);
+  const isMeant = (one: Conflict): boolean =>
+    files.includes(one.path) || files.includes(one.listedAs) || unread.includes(one);
+  const conflicts = files.length === 0 ? all : all.filter(isMeant);
   const lines = [
     `volume ${where.volume.name}: ${conflicts.length === 0 ? "no split-brain" : `${conflicts.length} in split-brain`}`,
   ];

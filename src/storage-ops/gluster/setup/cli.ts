@@ -154,6 +154,7 @@ async function prepare(
   const member = decided.mode === "join" ? hostThrough(host, decided.member.address) : undefined;
   const journalId = newJournalId(host, "gluster-setup");
   const installation = installationFor(host.readText("/etc/os-release") ?? "", host.isExecutableFile("/usr/bin/dnf"));
+  const isInstalled = missingPrograms(host).length === 0;
   const plan = planSetup({
     config,
     self,
@@ -163,10 +164,10 @@ async function prepare(
       member ?? host,
       self.address,
       decided.mode === "member" ? decided.brick.path : config.brickPath,
-      member === undefined,
+      { isHere: member === undefined, isBare: !isInstalled },
     ),
     answered: answers.flatMap(({ controller, answer }) => (answer.state === "unknown" ? [] : [controller.address])),
-    isInstalled: missingPrograms(host).length === 0,
+    isInstalled,
     hasSystemd: systemd,
     hasState: here.state === "active",
     mountBy,
@@ -193,6 +194,7 @@ async function openSetups(host: Host): Promise<string[]> {
 
 type Shown = { step: Step; standing: Standing };
 
+/** Steps of this operation's own kinds; a backup is never there yet, and a heal is known by reading every file. */
 async function standings(plan: Plan, host: Host): Promise<Shown[]> {
   return Promise.all(
     plan.steps.map(async (step): Promise<Shown> => {

@@ -11,9 +11,10 @@ import type { Plan, Standing, Step, StepKind, StepKinds } from "../../../core/pl
 import type { Place } from "../../cluster-lock.ts";
 import { list, text } from "../../step-data.ts";
 import { asked, GLUSTER_KINDS } from "../kinds.ts";
+import { guardOption } from "../options-plan.ts";
 import { refuse } from "../plan.ts";
 import { readSite, reasonsAgainstSite } from "../site.ts";
-import { type Count, type Peer, readHeal, readPeers, readVolumeStatus, readVolumes, type Volume } from "../state.ts";
+import { type Peer, readPeers, readVolumeStatus, readVolumes, type Volume } from "../state.ts";
 import { discover, hostThrough } from "./discover.ts";
 import { missingPrograms } from "./install.ts";
 import { deviceOf, FSTAB, findEntry, UNIT_DIRECTORY, unitName, unitText } from "./mount-entry.ts";
@@ -51,6 +52,12 @@ async function glusterAnswers(host: Host): Promise<Standing> {
 
 const findVolume = async (step: Step, host: Host): Promise<Volume | undefined> =>
   (await readVolumes(host)).find(({ name }) => name === text(step, "volume"));
+
+const volumeOf = async (step: Step, host: Host): Promise<Volume> => {
+  const volume = await findVolume(step, host);
+  if (volume) return volume;
+  throw new OpsError("failed", `volume ${text(step, "volume")}: not there`, { hint: "gluster volume list" });
+};
 
 /** A volume with one file is somebody's data. */
 async function guardEmptyVolume(step: Step, host: Host): Promise<void> {
@@ -134,7 +141,7 @@ const HERE = {
   "setup-brick-directory": {
     standing: areDirectories,
     guard: async (step, host) => {
-      const site = await readSite(host, text(step, "self"), text(step, "path"), true);
+      const site = await readSite(host, text(step, "self"), text(step, "path"), { isHere: true });
       refuse(`directory ${site.path}`, reasonsAgainstSite(site), `findmnt --target ${site.path}`);
     },
     guardUndo: async (step, host) => {
@@ -161,7 +168,7 @@ const HERE = {
     }),
     guard: async (step, host) => {
       const volume = text(step, "volume");
-      const site = await readSite(host, text(step, "self"), text(step, "path"), true);
+      const site = await readSite(host, text(step, "self"), text(step, "path"), { isHere: true });
       const reasons = reasonsAgainstSite(site);
       // Two first nodes at once: the second one had to wait for the lock, and this is why it was there.
       const others = list(step, "answered").map((address) => ({ hostname: address, address }));
@@ -176,8 +183,7 @@ const HERE = {
   },
   "setup-volume-start": {
     standing: asked(async (step, host) => {
-      const volume = await findVolume(step, host);
-      if (!volume) throw new OpsError("failed", `volume ${text(step, "volume")}: not there`);
+      const volume = await volumeOf(step, host);
       if (!volume.isStarted) return { state: "todo", detail: "stopped" };
       const status = await readVolumeStatus(host, volume.name);
       return status.bricksOnline.get(text(step, "brick")) === true
@@ -188,33 +194,13 @@ const HERE = {
   },
   "setup-option": {
     standing: asked(async (step, host) => {
-      const volume = await findVolume(step, host);
-      if (!volume) throw new OpsError("failed", `volume ${text(step, "volume")}: not there`);
+      const volume = await volumeOf(step, host);
       const value = volume.options.get(text(step, "name"));
       const state = sameValue(value, text(step, "value")) ? "done" : "todo";
       return { state, detail: value === undefined ? "not set" : `it is ${value}` };
     }),
-  },
-  "setup-heal": {
-    standing: asked(async (step, host) => {
-      const heal = await readHeal(host, text(step, "volume"));
-      const unclear = list(step, "bricks").filter((brick) => {
-        const told = heal.find((one) => one.brick === brick);
-        return told === undefined || told.pending === "unknown" || told.splitBrain === "unknown";
-      });
-      if (unclear.length > 0) return { state: "working", detail: `unknown how much is to heal: ${unclear.join(", ")}` };
-      const sum = (counts: readonly Count[]): number => counts.reduce<number>((all, one) => all + Number(one), 0);
-      const split = sum(heal.map(({ splitBrain }) => splitBrain));
-      if (split > 0) {
-        throw new OpsError("unsafe", `volume ${text(step, "volume")}: ${split} entries in split-brain`, {
-          hint: `gluster volume heal ${text(step, "volume")} info split-brain`,
-        });
-      }
-      const pending = sum(heal.map(({ pending: count }) => count));
-      return pending === 0
-        ? { state: "done", detail: "nothing to heal on any brick" }
-        : { state: "todo", detail: `${pending} entries to heal`, remaining: pending };
-    }),
+    guard: async (step, host) => guardOption(step, await volumeOf(step, host), "value"),
+    guardUndo: async (step, host) => guardOption(step, await volumeOf(step, host), "previous"),
   },
   "setup-mount-entry": {
     standing: async (step, host) => {
@@ -261,7 +247,9 @@ function onMember(kind: StepKind): StepKind {
     standing: (step, host) => standing(step, there(step, host)),
     ...(guard ? { guard: (step: Step, host: Host) => guard(step, there(step, host)) } : {}),
     ...(guardUndo ? { guardUndo: (step: Step, host: Host) => guardUndo(step, there(step, host)) } : {}),
-    ...(otherwise ? { otherwise: (step: Step, host: Host) => otherwise(step, there(step, host)) } : {}),
+    ...(otherwise
+      ? { otherwise: (step: Step, host: Host, before: number) => otherwise(step, there(step, host), before) }
+      : {}),
   };
 }
 

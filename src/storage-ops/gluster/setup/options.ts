@@ -4,6 +4,8 @@
  *         last word: it refuses options and values that it does not know, when they are set.
  */
 import { escapeControl } from "../../../core/text.ts";
+import { judgeChange } from "../options-plan.ts";
+import type { Volume } from "../state.ts";
 
 /** Refused by gluster on a volume of one copy, where it would have nothing to heal from. */
 export const ONLY_REPLICATED = ["cluster.self-heal-daemon"];
@@ -34,6 +36,25 @@ export function problemOfOption(name: string, value: string): string | undefined
   if (!VALUE.test(value)) return `not a value that can be set: '${escapeControl(value.slice(0, 80))}'`;
   const rule = Object.hasOwn(RULES, name) ? RULES[name] : undefined;
   return rule === undefined || rule.holds(value) ? undefined : `not ${rule.what}: '${escapeControl(value)}'`;
+}
+
+/** Those that gluster takes on a volume of so many copies. */
+export const optionsFor = (options: ReadonlyMap<string, string>, copies: number): [name: string, value: string][] =>
+  [...options].filter(([name]) => copies > 1 || !ONLY_REPLICATED.includes(name));
+
+/** Why a file's options must not be set, and what is to be said of them: on the volume as it is, with the copies it is to have. */
+export function judgeOptions(
+  options: ReadonlyMap<string, string>,
+  volume: Volume | undefined,
+  wanted: number,
+): { reasons: string[]; warnings: string[] } {
+  const replica = Math.max(wanted, volume?.replica ?? 1);
+  const then = { replica, disperse: volume?.disperse ?? 0, options: volume?.options ?? new Map() };
+  const judged = optionsFor(options, replica).map(([name, value]) => judgeChange(then, { name, value }));
+  return {
+    reasons: judged.flatMap(({ reasons }) => reasons),
+    warnings: judged.flatMap(({ warnings }) => warnings),
+  };
 }
 
 /** As gluster reads them: `enable` is `on`, 256mb is 256MB. */

@@ -15,7 +15,7 @@ import { type Controller, runsGluster, type SetupConfig } from "./config.ts";
 import type { Installation } from "./install.ts";
 import type { Decision } from "./mode.ts";
 import { deviceOf, fstabLine, type MountWay, UNIT_DIRECTORY, unitName } from "./mount-entry.ts";
-import { ONLY_REPLICATED, sameValue } from "./options.ts";
+import { judgeOptions, optionsFor, sameValue } from "./options.ts";
 
 export const OPERATION = "gluster.setup";
 /** In every setup; its data say where. */
@@ -73,6 +73,9 @@ export function planSetup(facts: SetupFacts): Plan {
   if (!facts.hasSystemd) {
     warnings.push("systemd does not run here: glusterd is started, but nothing enables it for the next boot");
   }
+  const judged = judgeOptions(config.options, volumeNow(facts), copiesWanted(config) + config.arbiterCount);
+  refuse(`setup of ${self.hostname}: ${config.path}`, judged.reasons, `fencepost gluster options ${config.volume}`);
+  warnings.push(...judged.warnings);
   const growth = decision.mode === "join" ? planGrowth(facts, decision.member) : undefined;
   warnings.push(...(growth?.warnings ?? []));
   const hosts = config.controllers.filter(runsGluster).length;
@@ -101,6 +104,9 @@ export function planSetup(facts: SetupFacts): Plan {
     steps,
   };
 }
+
+const volumeNow = ({ config, decision, pool }: SetupFacts): Volume | undefined =>
+  decision.mode === "member" ? decision.volume : pool?.volumes.find(({ name }) => name === config.volume);
 
 const brickOf = ({ config, self, decision }: SetupFacts): string =>
   decision.mode === "member" ? decision.brick.name : `${self.address}:${config.brickPath}`;
@@ -211,7 +217,7 @@ function brickDirectorySteps(facts: SetupFacts): Step[] {
 
 function planGrowth(facts: SetupFacts, member: Controller): Plan {
   const { config, pool, site, self } = facts;
-  const volume = pool?.volumes.find(({ name }) => name === config.volume);
+  const volume = volumeNow(facts);
   if (!pool || !volume) throw new OpsError("bug", `setup: no volume ${config.volume} on ${member.hostname}`);
   const grow = growthOf(config, volume);
   const plan = planAdd(pool, { volume, sites: [site], grow, backupFile: backupFileOf(facts) });
@@ -238,7 +244,7 @@ function planGrowth(facts: SetupFacts, member: Controller): Plan {
           before: [heading(7, "Volume creation/join")],
           after: ["[SUCCESS] Brick added to volume"],
         };
-        return [add, ...optionSteps(config, volume.options, copies).map(there)];
+        return [add, ...optionSteps(config, volume, copies).map(there)];
       }
       default:
         return [{ ...there(one), after: (one.after ?? []).map((line) => line.replace(/^✓/, "[SUCCESS]")) }];
@@ -290,7 +296,8 @@ function volumeSteps(facts: SetupFacts): Step[] {
       data,
       before: [heading(6, "Peer connection: none yet"), heading(7, "Volume creation/join")],
     }),
-    ...optionSteps(config, new Map(), 1),
+    // They go with the volume: nothing to take back.
+    ...optionSteps(config, undefined, 1),
     step({
       id: "volume-start",
       kind: "setup-volume-start",
@@ -319,47 +326,42 @@ function mendingSteps(facts: SetupFacts, volume: Volume): Step[] {
       data: { volume: config.volume, brick: brickOf(facts) },
       before: [heading(7, "Volume")],
     }),
-    ...optionSteps(config, volume.options, volume.replica),
+    ...optionSteps(config, volume, volume.replica),
   ];
 }
 
-/** A setup that was killed while the new copy filled is run again: it is not over before that is full. */
+/** A setup that was killed while the new copy filled is run again: it is not over before that is whole, as for the add itself. */
 const healedStep = ({ name, bricks }: Volume): Step =>
   step({
     id: "heal",
-    kind: "setup-heal",
+    kind: "heal",
     title: `heal volume ${name}`,
-    argv: glusterArgv("volume", "heal", name),
+    argv: glusterArgv("volume", "heal", name, "full"),
     timeoutMs: GLUSTER_TIMEOUT_MS,
     waits: true,
-    doneWhen: "heal info has no entry on any brick, and every brick answers",
-    data: { volume: name, bricks: bricks.map((brick) => brick.name) },
+    repeats: true,
+    doneWhen:
+      "heal info has no entry on any brick, every brick answers, no crawl is at work, and no file on any brick blames another copy (trusted.afr)",
+    data: { volume: name, bricks: [], before: bricks.map((brick) => brick.name) },
   });
 
-function optionSteps({ volume, options }: SetupConfig, now: ReadonlyMap<string, string>, copies: number): Step[] {
-  return [...options]
-    .filter(([name]) => copies > 1 || !ONLY_REPLICATED.includes(name))
-    .map(([name, value]) => {
-      const before = now.get(name);
-      const drift = before === undefined || sameValue(before, value) ? "" : ` (it is ${before})`;
-      return step({
-        id: `option-${name}`,
-        kind: "setup-option",
-        title: `set ${name} to ${value}${drift}`,
-        argv: glusterArgv("volume", "set", volume, name, value),
-        timeoutMs: GLUSTER_TIMEOUT_MS,
-        doneWhen: "volume info shows the value",
-        undo: {
-          argv: glusterArgv(
-            "volume",
-            ...(before === undefined ? ["reset", volume, name] : ["set", volume, name, before]),
-          ),
-          timeoutMs: GLUSTER_TIMEOUT_MS,
-        },
-        data: { volume, name, value },
-        before: [`[INFO] Option ${name} = ${value}`],
-      });
+function optionSteps({ volume, options }: SetupConfig, now: Volume | undefined, copies: number): Step[] {
+  return optionsFor(options, copies).map(([name, value]) => {
+    const previous = now?.options.get(name);
+    const drift = previous === undefined || sameValue(previous, value) ? "" : ` (it is ${previous})`;
+    const back = previous === undefined ? ["reset", volume, name] : ["set", volume, name, previous];
+    return step({
+      id: `option-${name}`,
+      kind: "setup-option",
+      title: `set ${name} to ${value}${drift}`,
+      argv: glusterArgv("volume", "set", volume, name, value),
+      timeoutMs: GLUSTER_TIMEOUT_MS,
+      doneWhen: "volume info shows the value",
+      ...(now ? { undo: { argv: glusterArgv("volume", ...back), timeoutMs: GLUSTER_TIMEOUT_MS } } : {}),
+      data: { volume, name, value, ...(previous === undefined ? {} : { previous }) },
+      before: [`[INFO] Option ${name} = ${value}`],
     });
+  });
 }
 
 // ── 8 mount ─────────────────────────────────────────────────────────────────────────────────────────────────────────
