@@ -9,6 +9,7 @@
 
 import { decodeLine, isEvent } from "./decode.ts";
 import type { AnalyzedEvent, Evidence } from "./event.ts";
+import { type Filters, matchesEvent, NO_FILTERS } from "./filter.ts";
 import { HEAD_KEYS } from "./head.ts";
 
 export type ProblemKind =
@@ -79,8 +80,11 @@ export type LineChecker = {
   counts: () => { lines: number; events: number; duplicatesAmong: number };
 };
 
-/** For one log; its rotated files are fed one after the other, oldest first. */
-export function lineChecker(ids: IdSet = idSet()): LineChecker {
+/**
+ * For one log; its rotated files are fed one after the other, oldest first. Problems of events that `filters` does not ask
+ * for are left out; a line that is no event is nobody's, and always told.
+ */
+export function lineChecker(ids: IdSet = idSet(), filters: Filters = NO_FILTERS): LineChecker {
   let before: { recordedMs: number; evidence: Evidence } | undefined;
   let lines = 0;
   let events = 0;
@@ -110,7 +114,7 @@ export function lineChecker(ids: IdSet = idSet()): LineChecker {
       }
       if (decoded.eventId !== undefined && !ids.add(decoded.eventId))
         report("duplicate", `event_id ${decoded.eventId.slice(0, 60)} stands there twice`);
-      return problems;
+      return problems.length === 0 || matchesEvent(filters, decoded) ? problems : [];
     },
     skip(bytes, evidence) {
       lines += 1;

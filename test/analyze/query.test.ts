@@ -87,11 +87,10 @@ it.each([
 });
 
 it.each([
-  ["reconcile", "--action", "on"],
-  ["reconcile", "--limit", "0"],
   ["tail", "--limit", "3"],
   ["tail", "--reverse"],
-  ["verify", "--node", "a"],
+  ["verify", "--limit", "1"],
+  ["verify", "--reverse"],
   ["why", "--node", "a"],
 ])("refuses for %s the filter %s that it does not have, and does not offer it", async (command, option, ...value) => {
   const words = [command, option, ...value, ...(command === "why" ? ["compute-node-2"] : []), fileWith(line())];

@@ -155,6 +155,23 @@ describe("the command", () => {
     expect(stdout).toContain("pacemaker-controld.382@compute-node-3");
   });
 
+  it.each([
+    [["--action", "off"], 0, 0],
+    [["--action", "reboot", "--status", "succeeded"], 2, 1],
+    [["--status", "failed"], 0, 0],
+    [["--fs", "gfs2-scratch"], 1, 0],
+    [["--recorder", "rabbit-node-9"], 0, 0],
+    [["--grep", "2026-11-20T10:43"], 1, 0],
+    [["--node", "compute-node-3"], 0, 0],
+    [["--limit", "1", "--reverse"], 1, 1],
+  ])("with %j tells %i fences, %i of them a difference", async (filter, count, differences) => {
+    const logs = directoryWith({ "fence-events-detailed.jsonl": both.slice(0, 2) });
+    const { exitCode, json } = await analyze(["reconcile", logs, "--history", HISTORY, "--json", ...filter]);
+    const [found] = json() as { differences: number; fences: { recorded_as: string }[] }[];
+    expect([exitCode, found?.fences.length, found?.differences]).toEqual([differences, count, differences]);
+    if (filter.includes("--reverse")) expect(found?.fences[0]?.recorded_as).toBe("unrecorded");
+  });
+
   it("prints one object for programs", async () => {
     const logs = directoryWith({
       "fence-events-detailed.jsonl": [...both, record({ time: "2026-11-20T10:48:00Z", target: "compute-node-3" })],

@@ -151,3 +151,22 @@ it("knows a gap only where the names have numbers", () => {
   expect(files("", ".1", ".4.gz")).toEqual(["/l/log.2", "/l/log.3"]);
   expect(files("", "-20260101.gz", "-20260301")).toEqual([]);
 });
+
+it("leaves out what is wrong with events that are not asked for, and no line that is none", async () => {
+  const directory = directoryWith({
+    [LOG]: [
+      record({ time: at(0), status: "maybe" }),
+      record({ time: at(10), target: "compute-node-3", status: "maybe" }),
+    ],
+    [`${LOG}.1`]: "{oops\n",
+    ".intents/a.json": JSON.stringify({ event: record({ time: at(5), target: "compute-node-3" }) }),
+  });
+  const kinds = async (...filter: string[]) => {
+    const { json } = await analyze(["verify", directory, "--json", ...filter]);
+    return (json() as Partial<Problem>[]).flatMap(({ kind }) => kind ?? []);
+  };
+  expect(await kinds()).toEqual(["bad-line", "schema", "schema", "unfinished"]);
+  expect(await kinds("--node", "compute-node-3")).toEqual(["bad-line", "schema", "unfinished"]);
+  expect(await kinds("--since", "2026-11-20T10:00:08Z")).toEqual(["bad-line", "schema"]);
+  expect(await kinds("--action", "on")).toEqual(["bad-line"]);
+});

@@ -5,7 +5,7 @@
 import type { HistoryEntry } from "../../records/fencing-history.ts";
 import { type AnalyzeCommand, withLogs } from "../command.ts";
 import type { AnalyzedEvent } from "../event.ts";
-import { matchesName, NO_FILTERS } from "../filter.ts";
+import { type Filters, hasFilters, matchesEvent, matchesName, NO_FILTERS } from "../filter.ts";
 import { isoOf } from "../incident-record.ts";
 import { LIVE, readHistory } from "../logs/sources.ts";
 import { inTime } from "../read-incidents.ts";
@@ -23,9 +23,9 @@ export const reconcile: AnalyzeCommand = {
     "Compares the record with Pacemaker's own fencing history: fences that nobody recorded, and records without a fence. Exit 1 when there are any.",
     "Pacemaker keeps the last 500 fences in memory, none over a restart of the whole cluster: older lines are counted and not judged, lines made by hand neither.",
     "A line belongs to the first fence of its node that ended at or after it and covers its action (a reboot: off, on, reboot), at most --longest later; else to the last that ended at most --tolerance before it. Entries that differ only in who asked (another program or node) and ended within 1 s are one fence: a merged request. Where the history has whole seconds, fences of one node that ended in the same second cannot be told apart.",
+    "Filters choose what is told, and counts for the exit code: a fence by its own words (--status: of the history) and by any of its lines for --fs, --recorder, --source and --grep, so a fence without a line is none of those.",
     "A fence is recorded when a line for its off or reboot is there. A failed fence may never have reached the recorder: a device before it in its level ended it.",
   ].join("\n\n"),
-  filters: ["node", "since", "until"],
   options: {
     history: {
       describe: "`live`, or a FILE of stonith_admin --history '*' --verbose --output-as=xml",
@@ -44,10 +44,7 @@ export const reconcile: AnalyzeCommand = {
     const option = (name: string) => String(Array.isArray(args.own[name]) ? args.own[name].at(-1) : args.own[name]);
     const longestMs = parseDuration(option("longest"), "longest");
     const toleranceMs = parseDuration(option("tolerance"), "tolerance");
-    const { nodes, sinceMs, untilMs } = args.filters;
-    const inTimeAsked = (timeMs: number | undefined): boolean =>
-      timeMs === undefined ||
-      (timeMs >= (sinceMs ?? Number.NEGATIVE_INFINITY) && timeMs <= (untilMs ?? Number.POSITIVE_INFINITY));
+    const { nodes, sinceMs } = args.filters;
     const history = (await readHistory(context, option("history"))).filter(({ target }) => matchesName(nodes, target));
     const found = await withLogs(context, args, async (logs) => {
       const completed = history.flatMap(({ completedMs }) => completedMs ?? []);
@@ -70,15 +67,35 @@ export const reconcile: AnalyzeCommand = {
       return {
         ...result,
         beforeHistory: result.beforeHistory + older,
-        fences: result.fences.filter(({ completedMs }) => inTimeAsked(completedMs)),
-        withoutFence: result.withoutFence.filter(({ timeMs }) => inTimeAsked(timeMs)),
+        fences: result.fences.filter((fence) => isAskedFor(args.filters, fence)),
+        withoutFence: result.withoutFence.filter((event) => matchesEvent(args.filters, event)),
       };
     });
-    if (args.json) await context.out(`${JSON.stringify(reconciliationRecord(found))}\n`);
-    else await context.out(render(found, context.terminal.columns, paintFor(context.terminal).bold));
+    const { limit = Number.POSITIVE_INFINITY, reverse } = args.filters;
+    const some = <T>(all: readonly T[]): T[] => (reverse ? all.toReversed() : [...all]).slice(0, limit);
+    if (args.json) await context.out(`${JSON.stringify(reconciliationRecord(found, some))}\n`);
+    else await context.out(render(found, some, context.terminal.columns, paintFor(context.terminal).bold));
     return differences(found) > 0 ? EXIT_DIFFERENT : 0;
   },
 };
+
+/** Which filesystems, who recorded it and in what words only a line could say. */
+function isAskedFor(
+  filters: Filters,
+  { target, action, completedMs, entries, events, outcomes }: ReconciledFence,
+): boolean {
+  const { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = filters;
+  const ofLines = { ...filters, nodes: [], actions: [], statuses: [], sinceMs: undefined, untilMs: undefined };
+  return (
+    matchesName(filters.nodes, target) &&
+    matchesName(filters.actions, action) &&
+    (filters.statuses.length === 0 || entries.some(({ status }) => matchesName(filters.statuses, status))) &&
+    (completedMs === undefined || (completedMs >= sinceMs && completedMs <= untilMs)) &&
+    (!hasFilters(ofLines) || [...events, ...outcomes].some((event) => matchesEvent(ofLines, event)))
+  );
+}
+
+type Some = <T>(all: readonly T[]) => T[];
 
 const entryRecord = ({ action, client, origin, delegate, status, completedMs, reason, evidence }: HistoryEntry) => ({
   action,
@@ -103,10 +120,10 @@ const lineRecord = ({ evidence, timeMs, action, target, status, recorder, eventI
   recorder_node: recorder,
 });
 
-const reconciliationRecord = (found: Reconciliation) => ({
+const reconciliationRecord = (found: Reconciliation, some: Some) => ({
   differences: differences(found),
   history_since: isoOf(found.reachMs),
-  fences: found.fences.map(({ target, action, completedMs, recordedAs, entries, events, outcomes }) => ({
+  fences: some(found.fences).map(({ target, action, completedMs, recordedAs, entries, events, outcomes }) => ({
     target_node: target,
     action,
     status: entries[0]?.status ?? null,
@@ -115,7 +132,7 @@ const reconciliationRecord = (found: Reconciliation) => ({
     history: entries.map(entryRecord),
     lines: [...events, ...outcomes].map(lineRecord),
   })),
-  without_fence: found.withoutFence.map(lineRecord),
+  without_fence: some(found.withoutFence).map(lineRecord),
   not_judged: { before_history: found.beforeHistory, manual: found.manual },
 });
 
@@ -127,7 +144,7 @@ const WORDS = {
   pending: "still running",
 } as const satisfies Record<ReconciledFence["recordedAs"], string>;
 
-function render(found: Reconciliation, columns: number, bold: (text: string) => string): string {
+function render(found: Reconciliation, some: Some, columns: number, bold: (text: string) => string): string {
   const { fences, withoutFence, beforeHistory, manual, reachMs } = found;
   const count = (what: ReconciledFence["recordedAs"]) => fences.filter(({ recordedAs }) => recordedAs === what).length;
   const line = (text: string, indent = 2) => wrapText(`${" ".repeat(indent)}${visible(text)}`, columns, indent + 2);
@@ -138,7 +155,7 @@ function render(found: Reconciliation, columns: number, bold: (text: string) => 
     0,
   );
   if (missing.length > 0) text += `\n${bold("Fences that are not recorded")}\n`;
-  for (const { target, action, completedMs, recordedAs, entries } of missing) {
+  for (const { target, action, completedMs, recordedAs, entries } of some(missing)) {
     const [first] = entries;
     const failed = first?.status === "failed" ? " (it failed, perhaps before the recorder was asked)" : "";
     const asked = entries.map(({ client, origin }) => `${client}@${origin}`).join(" and ");
@@ -149,7 +166,7 @@ function render(found: Reconciliation, columns: number, bold: (text: string) => 
     );
   }
   if (withoutFence.length > 0) text += `\n${bold("Records without a fence")}\n`;
-  for (const { timeMs, action, target, status, recorder, evidence } of withoutFence) {
+  for (const { timeMs, action, target, status, recorder, evidence } of some(withoutFence)) {
     text += line(`${showTime(timeMs)}  ${action} of ${target}, ${status} by ${recorder}`);
     text += line(`${evidence.file}:${evidence.line}`, 4);
   }

@@ -8,7 +8,8 @@ import type { ProgramContext } from "../../core/program.ts";
 import { type Block, readFileBlocks, readStreamBlocks } from "../../core/streams.ts";
 import { showNumber } from "../../core/text.ts";
 import type { AnalyzeCommand } from "../command.ts";
-import { NO_FILTERS } from "../filter.ts";
+import { decodeLine, isEvent } from "../decode.ts";
+import { type Filters, matchesEvent } from "../filter.ts";
 import { type Chain, type Inputs, SPOOL_DIRECTORIES } from "../inputs.ts";
 import { type Logs, openLogs } from "../read.ts";
 import { readIncidentBatches } from "../read-incidents.ts";
@@ -25,15 +26,16 @@ const SHOWN_OF_A_KIND = 20;
 export const verify: AnalyzeCommand = {
   command: "verify [files..]",
   describe:
-    "Checks that the record is whole: every line against the format, recorded_ms never falling, each event_id once, no rotated file missing, nothing left unfinished in .intents or waiting in the spool, no outcome without its event. Exit 1 when something is wrong.",
-  filters: [],
+    "Checks that the record is whole: every line against the format, recorded_ms never falling, each event_id once, no rotated file missing, nothing left unfinished in .intents or waiting in the spool, no outcome without its event. Exit 1 when something is wrong. With filters, what is wrong with other events is not told; a line that is no event, a missing file and what cannot be read always are.",
+  filters: ["node", "action", "status", "fs", "recorder", "source", "since", "until", "grep"],
   examples: [
     ["verify", "the recorder's log on this node"],
     ["verify /srv/collected/rabbit-node-1", "a copy"],
     ["verify --json | jq -r 'select(.kind) | .kind' | sort | uniq -c", "kinds of problems"],
   ],
   async run(context, args) {
-    const logs = await openLogs(context, args.files, NO_FILTERS);
+    const { filters } = args;
+    const logs = await openLogs(context, args.files, filters);
     const { inputs } = logs;
     const shown = new Map<string, number>();
     let problems = 0;
@@ -58,7 +60,7 @@ export const verify: AnalyzeCommand = {
       totals.logs += 1;
       totals.files += chain.files.length;
       // Rotation keeps one log in order; an id may stand in a log once, whichever of its files.
-      const checker = lineChecker(idSet());
+      const checker = lineChecker(idSet(), filters);
       await report(
         rotationGaps(
           chain.name,
@@ -70,7 +72,7 @@ export const verify: AnalyzeCommand = {
       totals.lines += lines;
       totals.events += events;
     }
-    await report(await pendingProblems(context, inputs));
+    await report(await pendingProblems(context, inputs, filters));
     if (!inputs.onlyOnce) await reportLoneOutcomes(logs, report);
     if (args.json) await context.out(`${JSON.stringify({ problems, ...totals })}\n`);
     else {
@@ -140,7 +142,11 @@ function checkBlock(
 }
 
 /** What is not in the log yet: intents whose recorder is gone, and events that wait for their log. */
-async function pendingProblems({ host }: ProgramContext, { directories, isDefault }: Inputs): Promise<Problem[]> {
+async function pendingProblems(
+  { host }: ProgramContext,
+  { directories, isDefault }: Inputs,
+  filters: Filters,
+): Promise<Problem[]> {
   const problems: Problem[] = [];
   const places = [
     ...directories.map((directory) => ({ directory: `${directory}/.intents`, kind: "unfinished" as const })),
@@ -166,7 +172,7 @@ async function pendingProblems({ host }: ProgramContext, { directories, isDefaul
         continue;
       }
       if (!name.endsWith(".json")) continue;
-      const problem = await pendingProblem(host, file, kind);
+      const problem = await pendingProblem(host, file, kind, filters);
       if (problem) problems.push(problem);
     }
   }
@@ -177,6 +183,7 @@ async function pendingProblem(
   host: ProgramContext["host"],
   file: string,
   kind: "unfinished" | "spooled",
+  filters: Filters,
 ): Promise<Problem | undefined> {
   const evidence = { file, line: 0 };
   try {
@@ -188,6 +195,8 @@ async function pendingProblem(
       event?: Record<string, unknown>;
     };
     if (owner !== undefined && isAlive(host, owner)) return undefined;
+    const decoded = decodeLine(JSON.stringify(event ?? null), evidence);
+    if (isEvent(decoded) && !matchesEvent(filters, decoded)) return undefined;
     const what = `${String(event?.action ?? "?")} of ${String(event?.target_node ?? "?")} at ${String(event?.timestamp ?? "?")}`;
     return {
       kind,
