@@ -89,11 +89,15 @@ function isAskedFor(
   return (
     matchesName(filters.nodes, target) &&
     matchesName(filters.actions, action) &&
-    (filters.statuses.length === 0 || entries.some(({ status }) => matchesName(filters.statuses, status))) &&
+    (filters.statuses.length === 0 ||
+      entries.some(({ status }) => namesOf(status).some((name) => matchesName(filters.statuses, name)))) &&
     (completedMs === undefined || (completedMs >= sinceMs && completedMs <= untilMs)) &&
     (!hasFilters(ofLines) || [...events, ...outcomes].some((event) => matchesEvent(ofLines, event)))
   );
 }
+
+/** The history's word, and that of our lines. */
+const namesOf = (status: HistoryEntry["status"]): string[] => (status === "success" ? [status, "succeeded"] : [status]);
 
 type Some = <T>(all: readonly T[]) => T[];
 
