@@ -9,14 +9,17 @@ import type { Standing, Step } from "../core/plan.ts";
 export const text = (step: Step, key: string): string => String(step.data[key] ?? "");
 export const list = (step: Step, key: string): string[] => [step.data[key] ?? []].flat().map(String);
 
-/** What could not be asked is unknown. */
+/** What could not be asked is unknown, unless `stateFor` the reason says that it is on its way. */
 export const asked =
-  (ask: (step: Step, host: Host) => Promise<Standing>) =>
+  (
+    ask: (step: Step, host: Host) => Promise<Standing>,
+    stateFor: (reason: string) => "unknown" | "working" = () => "unknown",
+  ) =>
   async (step: Step, host: Host): Promise<Standing> => {
     try {
       return await ask(step, host);
     } catch (error) {
       if (!(error instanceof OpsError) || error.kind === "unsafe") throw error;
-      return { state: "unknown", detail: reasonOf(error) };
+      return { state: stateFor(error.message), detail: reasonOf(error) };
     }
   };

@@ -9,36 +9,13 @@ import {
   irreversibleStep,
   type Plan,
   type Standing,
-  type Step,
   type StepKind,
   type StepKinds,
   undoPlan,
 } from "../../src/core/plan.ts";
 import { renderEntries } from "../../src/storage-ops/render.ts";
 import { exits, type FakeAnswer, FakeHost } from "../fakes/fake-host.ts";
-
-const stepNamed = (id: string, more: Partial<Step> = {}): Step => ({
-  id,
-  kind: "switch",
-  title: `turn ${id} on`,
-  argv: ["turn", id, "on"],
-  timeoutMs: 1_000,
-  destructive: false,
-  waits: false,
-  doneWhen: "it is on",
-  undo: { argv: ["turn", id, "off"], timeoutMs: 1_000 },
-  data: { name: id },
-  ...more,
-});
-const planOf = (...steps: Step[]): Plan => ({
-  version: 1,
-  operation: "test.switch",
-  title: "switch on",
-  object: "switches",
-  warnings: [],
-  picture: [],
-  steps,
-});
+import { planOf, stepNamed } from "../fakes/switches.ts";
 
 /** Switches that `turn NAME on|off` really turns, in a directory for the journal. */
 function world(switches: Record<string, FakeAnswer> = {}, refusals: Record<string, FakeAnswer[]> = {}) {

@@ -1,34 +1,12 @@
 import { describe, expect, it } from "vitest";
 import type { JournalEntry, StepState } from "../../src/core/journal.ts";
-import type { Plan, Step, StepReport } from "../../src/core/plan.ts";
+import type { StepReport } from "../../src/core/plan.ts";
 import { renderStepsLeft, stepsLeft } from "../../src/storage-ops/render.ts";
 import { failureOfRun } from "../../src/storage-ops/run-plan.ts";
+import { planOf, stepNamed } from "../fakes/switches.ts";
 
-const step = (id: string, undo: Step["undo"]): Step => ({
-  id,
-  kind: "switch",
-  title: `turn ${id} on`,
-  argv: ["turn", id, "on"],
-  timeoutMs: 1_000,
-  destructive: false,
-  waits: false,
-  doneWhen: "it is on",
-  ...(undo ? { undo } : {}),
-  data: {},
-});
-const plan: Plan = {
-  version: 1,
-  operation: "test.switch",
-  title: "switch on",
-  object: "switches",
-  warnings: [],
-  picture: [],
-  steps: [
-    step("a", { argv: ["turn", "a", "off"], timeoutMs: 1_000 }),
-    step("b", { impossible: "it is gone" }),
-    step("c", undefined),
-  ],
-};
+const { undo: _, ...plain } = stepNamed("c");
+const plan = planOf(stepNamed("a"), stepNamed("b", { undo: { impossible: "it is gone" } }), plain);
 
 describe("an operation that did not come to its end", () => {
   const kindOf = (

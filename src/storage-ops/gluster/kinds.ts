@@ -3,11 +3,11 @@
  * Input:  a step's data, as a journal keeps it; the pool, read anew each time.
  * Errors: OpsError unsafe from the guards; what could not be read is `unknown` in a standing.
  */
-import { OpsError, reasonOf } from "../../core/errors.ts";
+import { OpsError } from "../../core/errors.ts";
 import { failureOf } from "../../core/exec.ts";
 import type { Host } from "../../core/host.ts";
 import { BUSY, type Standing, type Step, type StepKinds } from "../../core/plan.ts";
-import { list, text } from "../step-data.ts";
+import { asked as askedWith, list, text } from "../step-data.ts";
 import { reasonsAgainstBlame } from "./blame.ts";
 import { readHealCount } from "./heal-count.ts";
 import { lookUpEveryFile } from "./look-up.ts";
@@ -35,17 +35,8 @@ import {
 import { readViews, reasonOfView, reasonsAgainstViews } from "./views.ts";
 
 /** glusterd's lock in other hands is `working`: what is done under it may be this very step. */
-export const asked =
-  (ask: (step: Step, host: Host) => Promise<Standing>) =>
-  async (step: Step, host: Host): Promise<Standing> => {
-    try {
-      return await ask(step, host);
-    } catch (error) {
-      if (error instanceof OpsError && error.kind === "unsafe") throw error;
-      if (!(error instanceof OpsError)) throw error;
-      return { state: BUSY.test(error.message) ? "working" : "unknown", detail: reasonOf(error) };
-    }
-  };
+export const asked = (ask: (step: Step, host: Host) => Promise<Standing>) =>
+  askedWith(ask, (reason) => (BUSY.test(reason) ? "working" : "unknown"));
 
 async function readVolume(host: Host, name: string): Promise<Volume> {
   const volume = (await readVolumes(host)).find((one) => one.name === name);

@@ -66,7 +66,7 @@ async function readEffective(host: Host, { volumes }: Pool, name: string) {
   return new Map([[name, new Map(options.map((option) => [option.name, option.value]))]]);
 }
 
-/** By which a configuration may name this node, which its own pool list calls localhost. */
+/** A configuration names this node by one of these; its own pool list calls it localhost. */
 const withOwnNames = (pool: Pool, own: readonly string[]): Pool => ({
   ...pool,
   peers: pool.peers.map((peer) => (peer.isLocal ? { ...peer, hostnames: [...own, "localhost"] } : peer)),
