@@ -69,7 +69,7 @@ export type Where = (argv: readonly string[], stdin: string) => Promise<Output>;
 export async function sample(
   pairs: number,
   commands: readonly Command[],
-  where: Where = (argv, stdin) => run(argv, { input: stdin, timeoutMs: 580_000 }),
+  where: Where = (argv, stdin) => run(argv, { input: stdin, timeoutMs: 2 * 3_600_000 }),
   warmup = 2,
 ): Promise<Sample[][]> {
   const request = JSON.stringify({ rounds: pairs, warmup, commands });

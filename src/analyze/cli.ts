@@ -5,9 +5,10 @@
 import type { Argv, Options } from "yargs";
 import { OpsError } from "../core/errors.ts";
 import type { ProgramContext } from "../core/program.ts";
-import { createParser } from "../core/words.ts";
+import { createParser, helpColumns } from "../core/words.ts";
 import type { AnalyzeArgs, AnalyzeCommand } from "./command.ts";
 import { type FilterName, type FilterWords, parseFilters } from "./filter.ts";
+import { wrapText } from "./wrap.ts";
 
 type Listed = { name: string; describe: string; load: () => Promise<AnalyzeCommand> };
 
@@ -83,17 +84,18 @@ const FILTER_OPTIONS = {
   node: { describe: "target node; exact or a glob, in any case", type: "string" },
   action: { describe: "on, off or reboot", type: "string" },
   status: {
-    describe: "initiated, refused; of a gate requested, completed, failed; of outcomes succeeded, failed",
+    describe:
+      "initiated, refused; of a gate requested, completed, failed; of outcomes succeeded, failed; of incidents unknown too",
     type: "string",
   },
   fs: { describe: "GFS2 filesystem; exact or a glob; or none, unknown, disabled", type: "string" },
   recorder: { describe: "node whose recorder wrote it", type: "string" },
   source: { describe: "stonith, alert, reconcile, manual, original, readable", type: "string" },
-  since: { describe: "90m, 2h, yesterday, 2025-01-10, 2025-01-10T14:00, epoch", type: "string" },
-  until: { describe: "the same; a day or second named is included", type: "string" },
+  since: { describe: "90m, 2h, yesterday, 2025-01, 2025-01-10, 2025-01-10T14:00, epoch", type: "string" },
+  until: { describe: "the same; a month, day or second named is included", type: "string" },
   grep: { describe: "regular expression that the line must match", type: "string" },
-  limit: { describe: "at most so many events", type: "string" },
-  reverse: { describe: "newest first", type: "boolean" },
+  limit: { describe: "at most so many events or rows", type: "string" },
+  reverse: { describe: "newest first; rows turned round", type: "boolean" },
 } as const satisfies Record<FilterName, Options>;
 const FILTER_NAMES = Object.keys(FILTER_OPTIONS) as FilterName[];
 
@@ -103,10 +105,10 @@ const COMMON_OPTIONS = {
 } as const satisfies Record<string, Options>;
 
 const INPUT =
-  "FILE: logs, directories, globs, compressed or rotated, - for stdin; without any the recorder's log directory\n" +
-  "      ($LOG_DIR, /var/log/gfs2-fencing) with what waits in its spool.";
+  "FILE: logs, directories, globs, compressed or rotated, - for stdin; without any the recorder's log directory " +
+  "($LOG_DIR, /var/log/gfs2-fencing) with what waits in its spool.";
 const EXIT_CODES_HELP =
-  "Exit: 0 done · 1 verify, reconcile: something is wrong · 64 wrong words · 65 no such log, or bad lines with --strict · " +
+  "Exit: 0 done · 1 verify, reconcile: something is wrong · 64 wrong words · 65 no such log, one cut while it was read, or bad lines with --strict · " +
   "69 a tool is missing, or the fencer cannot be asked · 74 a file cannot be read · 76 --history: no fencing history · " +
   "107 report, export: a name that is no regular file · 124 no answer in time";
 
@@ -114,7 +116,7 @@ const EXIT_CODES_HELP =
 export async function runAnalyze(context: ProgramContext, words: readonly string[], called: string): Promise<number> {
   const [word] = words;
   if (word === undefined || word === "--help" || word === "-h" || word === "help") {
-    await context.out(`${await helpForAll(context, called)}\n`);
+    await context.out(await helpForAll(context, called));
     return 0;
   }
   const listed = COMMANDS.find(({ name }) => name === word);
@@ -123,20 +125,20 @@ export async function runAnalyze(context: ProgramContext, words: readonly string
   }
   const command = await listed.load();
   const name = `${called} ${listed.name}`;
-  const parser = parserFor(command, name, called, context);
+  const parser = parserFor(command, name, context);
   // A required word is not asked for when help is.
   const end = words.indexOf("--");
   if (words.slice(1, end === -1 ? undefined : end).some((given) => given === "--help" || given === "-h")) {
-    await context.out(`${await parser.getHelp()}\n`);
+    await context.out(await helpOf(parser, command, called, context));
     return 0;
   }
   const parsed = await parser.parseAsync(words.slice(1).map((given) => (given === "-" ? STDIN_WORD : given)));
   const argv = Object.fromEntries(Object.entries(parsed).map(([key, value]) => [key, withStdin(value)]));
   if (argv.help === true) {
-    await context.out(`${await parser.getHelp()}\n`);
+    await context.out(await helpOf(parser, command, called, context));
     return 0;
   }
-  return (await command.run(context, await argsFrom(argv, context))) ?? 0;
+  return (await command.run(context, await argsFrom(argv, context, command.statuses))) ?? 0;
 }
 
 /** yargs 18 drops a lone `-` from the positionals, so it travels under another name. */
@@ -152,22 +154,42 @@ async function helpForAll(context: ProgramContext, called: string): Promise<stri
     `${called} SUBCOMMAND [FILE…]\n\nAnswers questions about recorded fence events.`,
   );
   for (const { name, describe } of COMMANDS) parser = parser.command(name, describe);
-  return parser
-    .example(`${called} events --node compute-node-3 --since 2h`, "what happened to a node")
-    .example(`${called} count --by action`, "how often each action")
-    .example(`${called} SUBCOMMAND --help`, "options and examples of one")
-    .epilog(`${INPUT}\n${EXIT_CODES_HELP}`)
-    .getHelp();
+  const examples = [
+    ["events --node compute-node-3 --since 2h", "what happened to a node"],
+    ["count --by action", "how often each action"],
+    ["SUBCOMMAND --help", "options and examples of one"],
+  ] as const;
+  return helpOf(parser, { examples }, called, context);
 }
 
-function parserFor(command: AnalyzeCommand, name: string, called: string, context: ProgramContext): Argv {
+/** yargs would break the commands of examples in the middle; here they stay on one line, to be copied. */
+async function helpOf(
+  parser: Argv,
+  { examples }: Pick<AnalyzeCommand, "examples">,
+  called: string,
+  { terminal }: Pick<ProgramContext, "terminal">,
+): Promise<string> {
+  const columns = helpColumns(terminal);
+  const commands = examples.map(([line]) => `  ${called} ${line}`);
+  const start = Math.min(Math.max(...commands.map(({ length }) => length)) + 2, Math.floor(columns / 2) + 4);
+  const rows = examples.map(([, what], index) => {
+    const command = commands[index] ?? "";
+    const isShort = command.length + 2 <= start;
+    const text = wrapText(what, columns, start, isShort ? command.padEnd(start) : " ".repeat(start));
+    return isShort ? text : `${command}\n${text}`;
+  });
+  const notes = wrapText(INPUT, columns, 6) + wrapText(EXIT_CODES_HELP, columns, 0);
+  return `${await parser.getHelp()}\n\nExamples:\n${rows.join("")}\n${notes}`;
+}
+
+function parserFor(command: AnalyzeCommand, name: string, context: ProgramContext): Argv {
   const filterNames = command.filters ?? FILTER_NAMES;
   const [, ...positionals] = command.command.split(" ");
   const words = positionals
     .join(" ")
     .replace("[files..]", "[FILE…]")
     .replace(/<([\w-]+)>/g, (_, word: string) => word.toUpperCase());
-  let parser = createParser(context, name)
+  return createParser(context, name)
     .usage(`${name}${words === "" ? "" : ` ${words}`}\n\n${command.describe}`)
     .command(["$0", ...positionals].join(" "), false, (inner) => {
       let result = inner;
@@ -180,11 +202,10 @@ function parserFor(command: AnalyzeCommand, name: string, called: string, contex
     })
     .options({ ...(command.options ?? {}) })
     .options(Object.fromEntries(filterNames.map((filter) => [filter, FILTER_OPTIONS[filter]])))
+    .options(command.statuses ? { status: { type: "string", describe: command.statuses.join(", ") } } : {})
     .options(COMMON_OPTIONS)
     .group([...filterNames], "Which events:")
     .strict();
-  for (const [line, what] of command.examples) parser = parser.example(`${called} ${line}`, what);
-  return parser.epilog(`${INPUT}\n${EXIT_CODES_HELP}`);
 }
 
 /** One value, several of the option, or several in one with commas between (not those of a glob's braces). */
@@ -207,7 +228,11 @@ function lastOf(argv: Readonly<Record<string, unknown>>, name: FilterName): stri
   return String(last).trim() === "" ? withoutValue(name) : String(last);
 }
 
-async function argsFrom(argv: Readonly<Record<string, unknown>>, context: ProgramContext): Promise<AnalyzeArgs> {
+async function argsFrom(
+  argv: Readonly<Record<string, unknown>>,
+  context: ProgramContext,
+  statuses: AnalyzeCommand["statuses"],
+): Promise<AnalyzeArgs> {
   const limit = lastOf(argv, "limit");
   const words: FilterWords = {
     node: listOf(argv, "node"),
@@ -227,7 +252,7 @@ async function argsFrom(argv: Readonly<Record<string, unknown>>, context: Progra
     files: [argv.files ?? [], argv._ ?? []].flat().map(String),
     json: argv.json === true,
     strict: argv.strict === true,
-    filters: await parseFilters(words, context.host.now()),
+    filters: await parseFilters(words, context.host.now(), statuses),
     own: argv,
   };
 }

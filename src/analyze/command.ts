@@ -3,6 +3,7 @@
  */
 import type { Options, PositionalOptions } from "yargs";
 import type { ProgramContext } from "../core/program.ts";
+import { counted } from "../core/text.ts";
 import { reportBadLines } from "./bad-lines.ts";
 import type { FilterName, Filters } from "./filter.ts";
 import { type Logs, openLogs } from "./read.ts";
@@ -25,6 +26,8 @@ export type AnalyzeCommand = {
   describe: string;
   /** The filters that it has, where it does not have all. */
   filters?: readonly FilterName[];
+  /** What --status can name, where that is not what lines hold. */
+  statuses?: readonly string[];
   /** Its own options; the filters, --json, --strict and --help are there already. */
   options?: Readonly<Record<string, Options>>;
   positionals?: Readonly<Record<string, PositionalOptions>>;
@@ -39,8 +42,21 @@ export async function withLogs<T>(
   args: AnalyzeArgs,
   work: (logs: Logs) => Promise<T>,
 ): Promise<T> {
-  const logs = await openLogs(context, args.files, args.filters);
+  const logs = await openLogs(context, args.files, args.filters, args.strict);
   const result = await work(logs);
   reportBadLines(logs.bad, { strict: args.strict, err: context.err });
   return result;
+}
+
+/** For sums: --limit and --reverse are about their rows, so all events are counted. */
+export const withAllEvents = (args: AnalyzeArgs): AnalyzeArgs => ({
+  ...args,
+  filters: { ...args.filters, limit: undefined, reverse: false },
+});
+
+/** The rows to show, and for a person how many more there are. */
+export function shownRows<T>(all: readonly T[], { limit, reverse }: Filters): { rows: readonly T[]; more: string } {
+  const rows = (reverse ? all.toReversed() : all).slice(0, limit);
+  const left = all.length - rows.length;
+  return { rows, more: left === 0 ? "" : `; ${counted(left, "more row")} beyond --limit` };
 }

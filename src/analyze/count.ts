@@ -8,8 +8,12 @@ import { addCount, addRecord, type Field, newTally, type Tally } from "./tally.t
 
 export async function countEvents(logs: Logs, fields: readonly Field[]): Promise<Tally> {
   const tally = newTally(fields);
-  const quick = (await readsByHead(logs)) ? quickCount(fields) : undefined;
-  for await (const batch of readBatches(logs, { anyOrder: true, ...(quick && { heads: quick.heads }) })) {
+  const quick = (await readsByHead(logs, "asked")) ? quickCount(fields) : undefined;
+  for await (const batch of readBatches(logs, {
+    stream: "asked",
+    anyOrder: true,
+    ...(quick && { heads: quick.heads }),
+  })) {
     for (const { record } of batch) addRecord(tally, record);
   }
   quick?.addTo(tally);

@@ -14,7 +14,7 @@ export type Decoded = AnalyzedEvent | { reason: string };
 export const isEvent = (decoded: Decoded): decoded is AnalyzedEvent => "record" in decoded;
 
 /** The words that the file format puts where names would be. */
-const PLACEHOLDERS = new Set(["none-detected", "discovery-disabled"]);
+export const PLACEHOLDERS: ReadonlySet<string> = new Set(["none-detected", "discovery-disabled"]);
 const KNOWN = ["found", "none", "unknown", "disabled"] as const;
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -3,12 +3,14 @@
  * Input:  the words of --node, --action, --status, --fs, --recorder, --source, --since, --until, --grep.
  * Output: a test of one event, and what every line of such an event must look like in bytes, so that most lines need
  *         not be parsed. Several values of one option are alternatives, several options must all hold.
- * `--fs none`, `unknown` and `disabled` ask for events without names, by why they have none.
+ * `--fs none`, `unknown` and `disabled` ask for events without names, by why they have none; `none-detected` and
+ * `discovery-disabled` for those in which these words are written.
  * Names match exactly or as a glob (`compute-*`, `{a,b}`, `[1-3]`), without regard to case, as Pacemaker compares them.
  * Errors: OpsError usage.
  */
 import { matchesGlob } from "node:path";
 import { OpsError, reasonOf } from "../core/errors.ts";
+import { PLACEHOLDERS } from "./decode.ts";
 import type { AnalyzedEvent } from "./event.ts";
 import { parseTime } from "./time.ts";
 
@@ -63,8 +65,40 @@ export const isGlob = (word: string): boolean => GLOB.test(word);
 
 const lower = (words: readonly string[] | undefined): string[] => (words ?? []).map((word) => word.toLowerCase());
 
-export async function parseFilters(words: FilterWords, now: Date): Promise<Filters> {
+/** What lines can hold. An original recorder's line has no source, and one of the readable log neither. */
+const MEMBERS = {
+  action: ["on", "off", "reboot"],
+  status: ["initiated", "refused", "requested", "completed", "failed", "succeeded", "unknown"],
+  source: ["stonith", "alert", "reconcile", "manual", "original", "readable"],
+} as const;
+
+/** A word that nothing can be called would find nothing, and that would be taken for an answer. */
+function assertWords(words: FilterWords, statuses: readonly string[]): void {
+  for (const name of ["node", "fs", "recorder", "action", "status", "source"] as const) {
+    const broken = words[name]?.find((word) => /\[[^\]]*$|\{[^}]*$/.test(word));
+    if (broken === undefined) continue;
+    throw new OpsError("usage", `--${name}: a glob that does not end: ${broken.slice(0, 100)}`, {
+      hint: `--${name} 'a[12]', --${name} 'a{1,2}'`,
+    });
+  }
+  for (const name of ["action", "status", "source"] as const) {
+    const members: readonly string[] = name === "status" ? statuses : MEMBERS[name];
+    const wrong = words[name]?.find((word) => !members.some((member) => matchesName([word.toLowerCase()], member)));
+    if (wrong === undefined) continue;
+    throw new OpsError("usage", `--${name}: no event can have it: ${wrong.slice(0, 100)}`, {
+      hint: `one of ${members.join(", ")}`,
+    });
+  }
+}
+
+/** `statuses`: what --status can name, where that is not what lines hold. */
+export async function parseFilters(
+  words: FilterWords,
+  now: Date,
+  statuses: readonly string[] = MEMBERS.status,
+): Promise<Filters> {
   const { since, until, grep, limit } = words;
+  assertWords(words, statuses);
   const sinceMs = since === undefined ? undefined : await parseTime(since, "since", now);
   const untilMs = until === undefined ? undefined : await parseTime(until, "until", now);
   if (sinceMs !== undefined && untilMs !== undefined && sinceMs > untilMs) {
@@ -103,6 +137,21 @@ export function matchesName(words: readonly string[], name: string): boolean {
   return words.some((word) => word === small || (isGlob(word) && matchesGlob(small, word)));
 }
 
+/** What outcomes carry: see records/fence-outcome.ts. A gate's events fail too. */
+const OF_OUTCOMES = { statuses: ["succeeded", "failed"], sources: ["alert", "reconcile"] } as const;
+
+/** Whether the words name something that outcomes carry, so that without them the answer would be a wrong "none". */
+export const asksForOutcomes = (filters: Pick<Filters, "statuses" | "sources">): boolean =>
+  (["statuses", "sources"] as const).some(
+    (key) => filters[key].length > 0 && OF_OUTCOMES[key].some((word) => matchesName(filters[key], word)),
+  );
+
+/** What the file holds in place of names. */
+function placeholdersOf({ record }: AnalyzedEvent): string[] {
+  const names = record.gfs2_filesystems;
+  return Array.isArray(names) ? names.filter((name) => PLACEHOLDERS.has(name)) : [];
+}
+
 /** Whether an event is asked for; `limit` and `reverse` are not about one event. */
 export function matchesEvent(filters: Filters, event: AnalyzedEvent): boolean {
   const { sinceMs, untilMs, filesystems } = filters;
@@ -116,7 +165,8 @@ export function matchesEvent(filters: Filters, event: AnalyzedEvent): boolean {
     matchesName(filters.sources, event.source) &&
     (filesystems.length === 0 ||
       (event.known !== "found" && filesystems.includes(event.known)) ||
-      event.filesystems.some((name) => matchesName(filesystems, name))) &&
+      event.filesystems.some((name) => matchesName(filesystems, name)) ||
+      placeholdersOf(event).some((word) => filesystems.includes(word))) &&
     (filters.grep?.test(event.raw) ?? true)
   );
 }

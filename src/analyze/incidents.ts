@@ -36,7 +36,10 @@ export type Incident = {
   /** event_id of its first line (the outcome's where there is no event). */
   id: string;
   target: string;
+  /** When it began, as far as `start` says: its place among the others in any case. */
   startedMs: number;
+  /** What startedMs is: the request's own time, its first recorded line (it ran by then), or only when it was over. */
+  start: "asked" | "recorded" | "ended";
   /** When Pacemaker declared it over; only an outcome knows. */
   completedMs: number | undefined;
   /** What was asked of Pacemaker, where an outcome says so; else the recorded actions joined: `off+on`. */
@@ -51,9 +54,24 @@ export type Incident = {
   filesystems: readonly string[];
   known: AnalyzedEvent["known"];
   manual: boolean;
+  /** Whether a recorder's line tells of it; undefined where nobody can say. */
+  isRecorded: boolean | undefined;
   events: readonly AnalyzedEvent[];
   outcomes: readonly AnalyzedEvent[];
 };
+
+/** How long a fence took. Before its first line another device of its level may have been at work: then it is a minimum. */
+export type Duration = { ms: number; isMinimum: boolean };
+
+/** Clocks of two nodes may differ: what ended before it began took an unknown time. */
+export const durationOf = ({
+  start,
+  startedMs,
+  completedMs,
+}: Pick<Incident, "start" | "startedMs" | "completedMs">): Duration | undefined =>
+  completedMs === undefined || completedMs <= startedMs || start === "ended"
+    ? undefined
+    : { ms: completedMs - startedMs, isMinimum: start === "recorded" };
 
 export type Operation = {
   id: string | undefined;
@@ -126,7 +144,7 @@ export function incidentJoiner(): IncidentJoiner {
 
   const begin = (event: AnalyzedEvent, key: string): void => {
     const outcome = isOutcome(event);
-    const startedMs = outcome ? (operationOf(event).startedMs ?? event.timeMs) : event.timeMs;
+    const startedMs = outcome ? (askedMsOf(event) ?? event.timeMs) : event.timeMs;
     const entry: Open = {
       key,
       target: event.target,
@@ -150,14 +168,21 @@ export function incidentJoiner(): IncidentJoiner {
     into.lastMs = Math.max(into.lastMs, event.timeMs);
   };
 
+  const take = (entry: Open, event: AnalyzedEvent): void => {
+    entry.outcomes.push(event);
+    // What began half an hour ago at most still comes in its order: nothing younger is closed.
+    entry.startedMs = Math.min(entry.startedMs, askedMsOf(event) ?? entry.startedMs);
+  };
+
   const addOutcome = (event: AnalyzedEvent, key: string): void => {
     const entries = open.get(key) ?? [];
     const same = entries.findLast(({ outcomes }) => outcomes.some((known) => isSameOutcome(known, event)));
     if (same) {
-      same.outcomes.push(event);
+      take(same, event);
       return;
     }
-    const { startedMs, completedMs = event.timeMs, action = event.action } = operationOf(event);
+    const { completedMs = event.timeMs, action = event.action } = operationOf(event);
+    const startedMs = askedMsOf(event);
     const fits = (entry: Open): boolean =>
       entry.outcomes.length === 0 &&
       entry.startedMs <= completedMs + TOLERANCE_MS &&
@@ -171,7 +196,7 @@ export function incidentJoiner(): IncidentJoiner {
       ? undefined
       : entries.findLast(({ outcomes }) => outcomes.some((known) => isMergedOutcome(known, event)));
     if (merged) {
-      merged.outcomes.push(event);
+      take(merged, event);
       return;
     }
     if (!into) {
@@ -188,7 +213,7 @@ export function incidentJoiner(): IncidentJoiner {
         entries.filter((entry) => entry !== half),
       );
     }
-    into.outcomes.push(event);
+    take(into, event);
     into.lastMs = Math.max(into.lastMs, event.timeMs);
   };
 
@@ -220,6 +245,12 @@ export function incidentJoiner(): IncidentJoiner {
     },
     end: () => sweep(Number.POSITIVE_INFINITY),
   };
+}
+
+/** When Pacemaker was asked, where an outcome says so. */
+function askedMsOf(event: AnalyzedEvent): number | undefined {
+  const { startedMs, completedMs = event.timeMs } = operationOf(event);
+  return startedMs !== undefined && startedMs <= completedMs ? startedMs : undefined;
 }
 
 /** Everybody who is known to have asked for that fence is the same program on the same node, but another call of it. */
@@ -303,6 +334,7 @@ function contextOf(events: readonly AnalyzedEvent[]): AnalyzedEvent["known"] {
 
 function incidentOf({ target, startedMs, events, outcomes, manual }: Open): Incident {
   const operations = outcomes.map(operationOf);
+  const asked = outcomes.flatMap((event) => askedMsOf(event) ?? []);
   const [first] = outcomes;
   const actions = unique(events.map(({ action }) => action));
   const completed = outcomes.map((event, index) => operations[index]?.completedMs ?? event.timeMs);
@@ -313,7 +345,9 @@ function incidentOf({ target, startedMs, events, outcomes, manual }: Open): Inci
   return {
     id: events[0]?.eventId ?? first?.eventId ?? `${target}@${startedMs}`,
     target,
-    startedMs,
+    // A line before what an outcome says: a clock that is behind, or another request for the same fence.
+    startedMs: Math.min(...asked, startedMs),
+    start: asked.length > 0 ? "asked" : events.length > 0 ? "recorded" : "ended",
     completedMs: completed.length > 0 ? Math.min(...completed) : undefined,
     action: operations[0]?.action ?? first?.action ?? actions.join("+"),
     actions,
@@ -328,6 +362,7 @@ function incidentOf({ target, startedMs, events, outcomes, manual }: Open): Inci
     filesystems: unique(events.flatMap(({ filesystems }) => filesystems)).sort(),
     known: contextOf(events),
     manual,
+    isRecorded: events.length > 0,
     events,
     outcomes,
   };

@@ -2,9 +2,10 @@
  * Is this a pattern? Incidents → what repeats, spreads, answers back, drags on or stays in the dark.
  * Input:  incidents in the order of their start; thresholds. Output: Patterns. Memory: what lies within the windows, and
  *         one entry for each node, device and reason.
+ * What took at least too long is slow; where the least that is known is short, or nothing, slowness is not known.
  * Fences by hand and refused attempts are no fences; a failed one counts where the question is failure alone.
  */
-import { type Incident, operationOf } from "./incidents.ts";
+import { durationOf, type Incident } from "./incidents.ts";
 
 export type Thresholds = {
   /** A node fenced this often within the window flaps. */
@@ -36,7 +37,14 @@ export type Flapping = Episode & { node: string };
 /** `nodes` are the first of them. */
 export type Storm = Episode & { nodes: string[]; nodeCount: number };
 export type Mutual = { nodes: readonly [string, string]; fromMs: number; toMs: number; incidents: readonly string[] };
-export type Slow = { device: string; count: number; of: number; worstMs: number; worst: string };
+export type Slow = {
+  device: string;
+  count: number;
+  of: number;
+  worstMs: number;
+  worstIsMinimum: boolean;
+  worst: string;
+};
 export type Failing = { device: string; failed: number; of: number; lastMs: number; lastReason: string | undefined };
 export type Dark = { reason: string; count: number; lastMs: number };
 export type SlowDiscovery = { recorder: string; count: number; worstMs: number };
@@ -50,6 +58,8 @@ export type Patterns = {
   mutual: Mutual[];
   found: { flapping: number; storms: number; mutual: number };
   slow: Slow[];
+  /** Ended fences of which nobody knows whether they were slow. */
+  slowUnknown: number;
   failing: Failing[];
   refused: number;
   unknownContext: { count: number; of: number; reasons: Dark[] };
@@ -75,6 +85,7 @@ export function patternFinder(thresholds: Thresholds = DEFAULT_THRESHOLDS): Patt
     mutual: [],
     found: { flapping: 0, storms: 0, mutual: 0 },
     slow: [],
+    slowUnknown: 0,
     failing: [],
     refused: 0,
     unknownContext: { count: 0, of: 0, reasons: [] },
@@ -143,20 +154,16 @@ export function patternFinder(thresholds: Thresholds = DEFAULT_THRESHOLDS): Patt
   };
 
   const speed = (incident: Incident): void => {
-    const started = incident.outcomes
-      .map((event) => operationOf(event).startedMs)
-      .find((timeMs) => timeMs !== undefined);
     if (incident.completedMs === undefined) return;
     const device = deviceOf(incident);
-    const tookMs = incident.completedMs - Math.min(started ?? incident.startedMs, incident.startedMs);
-    const entry = slow.get(device) ?? { device, count: 0, of: 0, worstMs: 0, worst: incident.id };
+    const took = durationOf(incident);
+    const entry = slow.get(device) ?? { device, count: 0, of: 0, worstMs: 0, worstIsMinimum: false, worst: "" };
     slow.set(device, entry);
     entry.of += 1;
-    if (tookMs > slowMs) entry.count += 1;
-    if (tookMs > entry.worstMs) {
-      entry.worstMs = tookMs;
-      entry.worst = incident.id;
-    }
+    if (!took || (took.isMinimum && took.ms <= slowMs)) result.slowUnknown += 1;
+    if (took && took.ms > slowMs) entry.count += 1;
+    if (took && took.ms > entry.worstMs)
+      Object.assign(entry, { worstMs: took.ms, worstIsMinimum: took.isMinimum, worst: incident.id });
     const failure = failing.get(device) ?? { device, failed: 0, of: 0, lastMs: 0, lastReason: undefined };
     failing.set(device, failure);
     failure.of += 1;

@@ -7,8 +7,9 @@
  */
 import type { AnalyzedEvent } from "./event.ts";
 import { type Filters, hasFilters, matchesEvent, NO_FILTERS } from "./filter.ts";
+import { leaveGarbage } from "./garbage.ts";
 import { type Incident, incidentJoiner, LONGEST_FENCE_MS } from "./incidents.ts";
-import { type Logs, leaveGarbage, readBatches } from "./read.ts";
+import { type Logs, readBatches } from "./read.ts";
 
 const CHUNK = 256;
 const GARBAGE_BYTES = 1_500;

@@ -6,13 +6,15 @@
  * Once:   where several logs, or the spool, are read together, an event_id seen already is left out.
  * Errors: OpsError bad-input, io.
  */
-import { OpsError, reasonOf } from "../core/errors.ts";
-import { listNames, readWhole } from "../core/files.ts";
+import { OpsError } from "../core/errors.ts";
+import type { Argv } from "../core/exec.ts";
 import type { ProgramContext } from "../core/program.ts";
 import {
   type Block,
   countLines,
-  kindOf,
+  holdOpen,
+  lineStartAt,
+  type OpenFile,
   readFileBlocks,
   readFileBlocksBackwards,
   readingFailed,
@@ -20,37 +22,43 @@ import {
 } from "../core/streams.ts";
 import { addBadLine, type BadLines, noBadLines } from "./bad-lines.ts";
 import { startFor } from "./bisect.ts";
-import { decodeLine, decodeRecord, isEvent } from "./decode.ts";
+import { decodeLine, isEvent } from "./decode.ts";
 import type { AnalyzedEvent, Evidence } from "./event.ts";
-import { type Filters, matchesEvent } from "./filter.ts";
-import { type Chain, findInputs, INBOX_DIRECTORY, type Inputs, type LogFile, SPOOL_DIRECTORIES } from "./inputs.ts";
-import { partsOf, startPart } from "./parts.ts";
-import { createScanner, decidedByHead, needlesOf, type ScanOptions } from "./scan.ts";
+import { asksForOutcomes, type Filters, matchesEvent } from "./filter.ts";
+import { collectGarbage, leaveGarbage, type Spender } from "./garbage.ts";
+import { type Chain, findInputs, type Inputs, type LogFile } from "./inputs.ts";
+import { type Candidate, type Part, partsOf, startPart } from "./parts.ts";
+import { readPending } from "./pending.ts";
+import { createScanner, decidedByHead, needlesOf, type Scanner, type ScanOptions } from "./scan.ts";
 
 const REORDER_WINDOW = 1_000;
 const SEEN_IDS = 32_768;
 /** All open files together; each has two buffers of its share, and room for the longest line. */
 const CHUNK_BUDGET_BYTES = 16 * 1024 * 1024;
+/** Below this a search is done before the faster one is ready. */
+const WORTH_COMPILING_BYTES = 8 * 1024 * 1024;
 /** What a block holds is parsed before garbage is looked at again. */
 const MAX_CHUNK_BYTES = 256 * 1024;
-const MAX_PENDING_BYTES = 1024 * 1024;
 /** About 40 MB of parsed events. */
 const MAX_HELD = 20_000;
-const COLLECT_BYTES = 1 * 1024 * 1024;
-const COLLECT_ABOVE_BYTES = 66 * 1024 * 1024;
 
-export type Logs = {
+export type Logs = Spender & {
   context: ProgramContext;
   inputs: Inputs;
   filters: Filters;
+  /** Every line is parsed, so that a damaged one is found wherever it stands. */
+  strict: boolean;
   bad: BadLines;
-  /** Bytes parsed, and garbage made of them, since it was last collected. See leaveGarbage. */
-  garbageBytes?: number;
 };
 
+type Stream = "events" | "outcomes";
+
 export type ReadOptions = {
-  /** `events` (default) are the recorder's, `outcomes` what the alert agent and reconcile say became of them. */
-  stream?: "events" | "outcomes";
+  /**
+   * `events` (default) are the recorder's, `outcomes` what the alert agent and reconcile say became of them; `asked` are
+   * the events, and the outcomes too where the filters name what those carry (`--status failed`).
+   */
+  stream?: Stream | "asked";
   /** Whether evidence needs line numbers where a part of a file is jumped over (--since, --reverse); default true. */
   lineNumbers?: boolean;
   /** For sums, which do not care in which order events come: nothing is held back. */
@@ -61,10 +69,15 @@ export type ReadOptions = {
   filters?: Filters;
 };
 
-export async function openLogs(context: ProgramContext, files: readonly string[], filters: Filters): Promise<Logs> {
+export async function openLogs(
+  context: ProgramContext,
+  files: readonly string[],
+  filters: Filters,
+  strict = false,
+): Promise<Logs> {
   const inputs = await findInputs(context, files);
   for (const note of inputs.notes) context.err(note);
-  return { context, inputs, filters, bad: noBadLines(), garbageBytes: 0 };
+  return { context, inputs, filters, strict, bad: noBadLines() };
 }
 
 /** The events asked for, one by one. */
@@ -76,25 +89,37 @@ export async function* readEvents(logs: Logs, options: ReadOptions = {}): AsyncG
 export async function* readBatches(logs: Logs, options: ReadOptions = {}): AsyncGenerator<AnalyzedEvent[]> {
   const filters = options.filters ?? logs.filters;
   const { limit = Number.POSITIVE_INFINITY } = filters;
-  if (limit === 0) return;
   let left = limit;
+  if (left === 0 && !logs.strict) return;
   const recorded = merged(logs, options, filters);
   const ordered = options.anyOrder && filters.limit === undefined ? recorded : inOrder(recorded, filters.reverse);
   for await (const batch of ordered) {
-    if (batch.length >= left) {
-      yield batch.slice(0, left);
-      return;
-    }
-    left -= batch.length;
-    yield batch;
+    if (left > 0) yield batch.length > left ? batch.slice(0, left) : batch;
+    left = Math.max(0, left - batch.length);
+    if (left === 0 && !logs.strict) return;
   }
 }
 
 /** Whether `heads` may be used: nothing is merged (an event_id may come twice), and the filters are about first keys. */
-export async function readsByHead(logs: Logs): Promise<boolean> {
-  const { inputs, filters } = logs;
-  if (inputs.events.length !== 1 || filters.limit !== undefined || !decidedByHead(filters)) return false;
-  return !inputs.isDefault || (await readPending(logs, "events")).length === 0;
+export async function readsByHead(logs: Logs, stream: NonNullable<ReadOptions["stream"]>): Promise<boolean> {
+  const { filters } = logs;
+  const streams = streamsOf(stream, filters);
+  if (logs.strict) return false;
+  if (chainsOf(logs, streams).length !== 1 || filters.limit !== undefined || !decidedByHead(filters)) return false;
+  return (await pendingOf(logs, streams)).length === 0;
+}
+
+const streamsOf = (stream: ReadOptions["stream"], filters: Filters): readonly Stream[] =>
+  stream === "asked" ? (asksForOutcomes(filters) ? ["events", "outcomes"] : ["events"]) : [stream ?? "events"];
+
+/** Each once: where nothing but outcomes was named they are what is shown as events. */
+const chainsOf = ({ inputs }: Logs, streams: readonly Stream[]): readonly Chain[] => [
+  ...new Set(streams.flatMap((stream) => inputs[stream])),
+];
+
+async function pendingOf({ context, inputs }: Logs, streams: readonly Stream[]): Promise<AnalyzedEvent[]> {
+  if (!inputs.isDefault) return [];
+  return (await Promise.all(streams.map((stream) => readPending(context, stream)))).flat();
 }
 
 /** When a line was written, else when its event happened: what a log is in order of. */
@@ -103,10 +128,9 @@ const recordedMs = ({ record, timeMs }: AnalyzedEvent): number =>
 
 /** Several logs into one, by the time of recording, each event_id once. */
 async function* merged(logs: Logs, options: ReadOptions, filters: Filters): AsyncGenerator<AnalyzedEvent[]> {
-  const chains = options.stream === "outcomes" ? logs.inputs.outcomes : logs.inputs.events;
-  const pending = logs.inputs.isDefault
-    ? (await readPending(logs, options.stream ?? "events")).filter((event) => matchesEvent(filters, event))
-    : [];
+  const streams = streamsOf(options.stream, filters);
+  const chains = chainsOf(logs, streams);
+  const pending = (await pendingOf(logs, streams)).filter((event) => matchesEvent(filters, event));
   const [only] = chains;
   if (chains.length === 1 && only && pending.length === 0) {
     yield* readChain(logs, only, options, filters, 1);
@@ -213,11 +237,16 @@ async function* inOrder(batches: AsyncIterable<AnalyzedEvent[]>, reverse: boolea
   const compare = (a: AnalyzedEvent, b: AnalyzedEvent) => order * (a.timeMs - b.timeMs);
   let held: AnalyzedEvent[] = [];
   for await (const batch of batches) {
-    held.push(...batch);
-    if (held.length < 2 * REORDER_WINDOW) continue;
-    held.sort(compare); // stable, and nearly in order already
-    yield held.slice(0, held.length - REORDER_WINDOW);
-    held = held.slice(-REORDER_WINDOW);
+    for (let at = 0; at < batch.length; ) {
+      // As many each time, however they come: the order must not depend on where batches end.
+      const more = batch.slice(at, at + 2 * REORDER_WINDOW - held.length);
+      held.push(...more);
+      at += more.length;
+      if (held.length < 2 * REORDER_WINDOW) break;
+      held.sort(compare); // stable, and nearly in order already
+      yield held.slice(0, REORDER_WINDOW);
+      held = held.slice(REORDER_WINDOW);
+    }
   }
   held.sort(compare);
   if (held.length > 0) yield held;
@@ -231,7 +260,9 @@ async function* readChain(
   open: number,
 ): AsyncGenerator<AnalyzedEvent[]> {
   const files = filters.reverse ? [...chain.files].reverse() : chain.files;
-  for (const file of files) yield* readLogFile(logs, file, options, filters, open);
+  for (const file of files) {
+    for await (const batch of readLogFile(logs, file, options, filters, open)) if (batch.length > 0) yield batch;
+  }
 }
 
 const chunkFor = (open: number): number =>
@@ -245,79 +276,106 @@ async function* readLogFile(
   filters: Filters,
   open: number,
 ): AsyncGenerator<AnalyzedEvent[]> {
-  const { lineNumbers = true } = options;
-  const seekable = file.path !== "-" && file.compression === "none" && (await kindOf(file.path)).kind === "file";
+  const how: HowToRead = { filters, lineNumbers: options.lineNumbers ?? true, heads: options.heads, open };
+  let plain: OpenFile | undefined;
   try {
-    if (filters.reverse) {
-      yield* readReversed(logs, file, { filters, lineNumbers, seekable, open });
-      return;
-    }
-    const start = seekable ? await startFor(file.path, filters.sinceMs) : 0;
-    if (seekable && !lineNumbers && open === 1) {
-      const done = yield* readInParts(logs, file, filters, start);
-      if (done) return;
-    }
-    const firstLine = start === 0 ? 1 : lineNumbers ? 1 + (await countLines(file.path, start)) : 0;
-    const blocks =
-      file.path === "-"
-        ? readStreamBlocks(logs.context.stdin())
-        : readFileBlocks(file.path, file.compression, { start, chunkBytes: chunkFor(open) });
-    const reader = createReader(logs, file, filters, firstLine, options.heads);
-    for await (const block of blocks) {
-      const events = reader(block);
-      if (events.length > 0) yield events;
+    plain = file.path === "-" || file.compression !== "none" ? undefined : await holdOpen(file.path);
+    if (filters.reverse) yield* readReversed(logs, file, how, plain);
+    else if (plain) yield* readPlain(logs, file, how, plain);
+    else {
+      const reader = createReader(logs, file, filters, 1, how.heads);
+      const part = { chunkBytes: chunkFor(open) };
+      const blocks =
+        file.path === "-"
+          ? readStreamBlocks(logs.context.stdin(), part)
+          : readFileBlocks(file.path, file.compression, part);
+      for await (const block of blocks) yield reader.eventsOf(block);
     }
   } catch (error) {
     throw readingFailed(error, file.path);
   } finally {
-    if (seekable) await numberBadLines(logs, file);
+    if (plain) {
+      await numberBadLines(logs, file, plain);
+      await plain.close();
+    }
   }
 }
 
-/** With the other parts on other cores; false, and nothing read, where that is not worth it or cannot be. */
+type HowToRead = { filters: Filters; lineNumbers: boolean; heads: ScanOptions["heads"] | undefined; open: number };
+
+async function* readPlain(
+  logs: Logs,
+  file: LogFile,
+  { filters, lineNumbers, heads, open }: HowToRead,
+  { path, sizeBytes }: OpenFile,
+): AsyncGenerator<AnalyzedEvent[]> {
+  const start = logs.strict ? 0 : await startFor(path, filters.sinceMs);
+  const needles = lineNumbers || open > 1 || logs.strict ? undefined : needlesOf(filters);
+  if (needles && logs.context.self) {
+    const [first, ...others] = await partsOf(path, start, sizeBytes);
+    if (first && others.length > 0) {
+      const parts = others.map((range) => ({ path, ...range, needles }));
+      yield* readInParts(logs, file, filters, [{ path, ...first, needles }, ...parts], logs.context.self);
+      return;
+    }
+  }
+  const firstLine = start === 0 ? 1 : lineNumbers ? 1 + (await countLines(path, start)) : 0;
+  const reader = createReader(logs, file, filters, firstLine, heads);
+  const allocate = open === 1 && sizeBytes - start >= WORTH_COMPILING_BYTES ? reader.allocate : undefined;
+  const part = { start, sizeBytes, chunkBytes: chunkFor(open), allocate };
+  for await (const block of readFileBlocks(path, "none", part)) yield reader.eventsOf(block);
+}
+
+/** The first part here, the others on other cores meanwhile. */
 async function* readInParts(
   logs: Logs,
   file: LogFile,
   filters: Filters,
-  start: number,
-): AsyncGenerator<AnalyzedEvent[], boolean> {
-  const { self } = logs.context;
-  const needles = needlesOf(filters);
-  if (!self || !needles) return false;
-  const [first, ...others] = await partsOf(file.path, start, (await kindOf(file.path)).size);
-  if (!first || others.length === 0) return false;
-  const parts = others.map((range) => startPart(self, { path: file.path, ...range, needles }));
-  try {
+  [here, ...others]: readonly [Part, ...Part[]],
+  self: Argv,
+): AsyncGenerator<AnalyzedEvent[]> {
+  const parts = others.map((part) => ({ ...part, ...startPart(self, part) }));
+  const searchHere = async function* ({ path, start, end }: Part): AsyncGenerator<AnalyzedEvent[]> {
     const reader = createReader(logs, file, filters, start === 0 ? 1 : 0);
-    for await (const block of readFileBlocks(file.path, "none", first)) {
-      const events = reader(block);
-      if (events.length > 0) yield events;
+    for await (const block of readFileBlocks(path, "none", { start, end, allocate: reader.allocate })) {
+      yield reader.eventsOf(block);
     }
+  };
+  try {
+    yield* searchHere(here);
     for (const part of parts) {
-      for await (const candidates of part.candidates()) {
-        collectGarbage(logs);
-        const events: AnalyzedEvent[] = [];
-        for (const candidate of candidates) {
-          if ("text" in candidate) leaveGarbage(logs, candidate.text.length);
-          const evidence: Placed = { file: file.path, line: 0, offset: candidate.offset };
-          const decoded =
-            "text" in candidate
-              ? decodeLine(candidate.text, { file: file.path, line: 0 })
-              : { reason: `a line of ${candidate.length} bytes` };
-          if (!isEvent(decoded)) addBadLine(logs.bad, { evidence, reason: decoded.reason });
-          else if (matchesEvent(filters, decoded)) events.push(decoded);
-        }
-        if (events.length > 0) yield events;
+      for await (const candidates of part.candidates()) yield eventsAmong(logs, file, filters, candidates);
+      if (part.searchedTo() < part.end) {
+        yield* searchHere({ ...part, start: await lineStartAt(part.path, part.searchedTo()) });
       }
     }
-    return true;
   } finally {
     for (const part of parts) part.stop();
   }
 }
 
-/** Events of a block, in its order. */
-type Reader = (block: Block) => AnalyzedEvent[];
+/** Of lines that another process found. */
+function eventsAmong(logs: Logs, file: LogFile, filters: Filters, candidates: readonly Candidate[]): AnalyzedEvent[] {
+  collectGarbage(logs);
+  const events: AnalyzedEvent[] = [];
+  for (const candidate of candidates) {
+    if ("text" in candidate) leaveGarbage(logs, candidate.text.length);
+    const evidence: Placed = { file: file.path, line: 0, offset: candidate.offset };
+    const decoded =
+      "text" in candidate
+        ? decodeLine(candidate.text, { file: file.path, line: 0 })
+        : { reason: `a line of ${candidate.length} bytes` };
+    if (!isEvent(decoded)) addBadLine(logs.bad, { evidence, reason: decoded.reason });
+    else if (matchesEvent(filters, decoded)) events.push(decoded);
+  }
+  return events;
+}
+
+type Reader = {
+  allocate: Scanner["allocate"];
+  /** Of a block, in its order. */
+  eventsOf: (block: Block) => AnalyzedEvent[];
+};
 
 function createReader(
   logs: Logs,
@@ -326,13 +384,13 @@ function createReader(
   firstLine: number,
   heads?: ScanOptions["heads"],
 ): Reader {
-  const scanner = createScanner({ filters, firstLine, ...(heads && { heads }) });
+  const scanner = createScanner({ filters, firstLine, everyLine: logs.strict, ...(heads && { heads }) });
   const name = file.path === "-" ? "<stdin>" : file.path;
   const bad = (line: number, offset: number, reason: string) => {
     const evidence: Placed = { file: name, line, offset };
     addBadLine(logs.bad, { evidence, reason });
   };
-  return (block) => {
+  const eventsOf = (block: Block): AnalyzedEvent[] => {
     if (block.kind === "oversize") {
       bad(scanner.line(), block.offset, `a line of ${block.length} bytes`);
       scanner.skipLine();
@@ -348,50 +406,36 @@ function createReader(
     });
     return events;
   };
-}
-
-type Spender = Pick<Logs, "garbageBytes">;
-
-/** Counts what a line, or what a subcommand made of it, leaves behind, in bytes as they are parsed. */
-export function leaveGarbage(logs: Spender, bytes: number): void {
-  logs.garbageBytes = (logs.garbageBytes ?? 0) + bytes;
-}
-
-/**
- * On a machine with much memory the runtime lets garbage grow to hundreds of MB before it looks (measured: 180 MB for a
- * million events).
- */
-export function collectGarbage(logs: Spender): void {
-  if ((logs.garbageBytes ?? 0) <= COLLECT_BYTES) return;
-  logs.garbageBytes = 0;
-  if (process.memoryUsage.rss() > COLLECT_ABOVE_BYTES) Bun.gc(true);
+  return { allocate: scanner.allocate, eventsOf };
 }
 
 /** Where a line begins, for one whose number is counted only if it is to be shown. */
 type Placed = Evidence & { offset?: number };
 
 /** Gives the bad lines of a file that was jumped into their numbers. */
-async function numberBadLines(logs: Logs, { path }: LogFile): Promise<void> {
+async function numberBadLines(logs: Logs, { path }: LogFile, plain: OpenFile): Promise<void> {
   for (const { evidence } of logs.bad.first as { evidence: Placed }[]) {
     if (evidence.file !== path || evidence.line !== 0 || evidence.offset === undefined) continue;
-    evidence.line = 1 + (await countLines(path, evidence.offset));
+    evidence.line = 1 + (await countLines(plain.path, evidence.offset));
   }
 }
 
-type Reversed = { filters: Filters; lineNumbers: boolean; seekable: boolean; open: number };
-
 /** The last line first. What cannot be read backwards (compressed files, pipes) is held, as far as that is little. */
-async function* readReversed(logs: Logs, file: LogFile, how: Reversed): AsyncGenerator<AnalyzedEvent[]> {
-  const { filters, lineNumbers, seekable, open } = how;
-  if (seekable) {
-    const { size } = await kindOf(file.path);
-    const start = await startFor(file.path, filters.sinceMs);
-    let below = lineNumbers ? await countLines(file.path, size) : 0;
-    for await (const block of readFileBlocksBackwards(file.path, { start, end: size, chunkBytes: chunkFor(open) })) {
+async function* readReversed(
+  logs: Logs,
+  file: LogFile,
+  { filters, lineNumbers, open }: HowToRead,
+  plain: OpenFile | undefined,
+): AsyncGenerator<AnalyzedEvent[]> {
+  if (plain) {
+    const { path, sizeBytes } = plain;
+    const start = logs.strict ? 0 : await startFor(path, filters.sinceMs);
+    let below = lineNumbers ? await countLines(path, sizeBytes) : 0;
+    for await (const block of readFileBlocksBackwards(path, { start, end: sizeBytes, chunkBytes: chunkFor(open) })) {
       const inBlock = lineNumbers ? newlinesIn(block) : 0;
       below -= inBlock;
-      const events = createReader(logs, file, filters, lineNumbers ? below + 1 : 0)(block);
-      if (events.length > 0) yield events.reverse();
+      const events = createReader(logs, file, filters, lineNumbers ? below + 1 : 0).eventsOf(block);
+      yield events.reverse();
     }
     return;
   }
@@ -401,7 +445,7 @@ async function* readReversed(logs: Logs, file: LogFile, how: Reversed): AsyncGen
   const reader = createReader(logs, file, filters, 1);
   let held: AnalyzedEvent[] = [];
   for await (const block of blocks) {
-    held.push(...reader(block));
+    held.push(...reader.eventsOf(block));
     if (held.length > limit + 2 * REORDER_WINDOW) held = held.slice(-(limit + REORDER_WINDOW));
     if (held.length > MAX_HELD) {
       throw new OpsError(
@@ -422,48 +466,4 @@ function newlinesIn(block: Block): number {
   let lines = 0;
   for (let at = bytes.indexOf(0x0a, block.from); at !== -1; at = bytes.indexOf(0x0a, at + 1)) lines += 1;
   return lines;
-}
-
-/** One file that waits in the spool or the inbox. */
-type Waiting = { path: string; record: unknown; complete: boolean };
-
-/** Events that are in no log yet: the spool's (the recorder's events), the inbox's (alerts, which are outcomes). */
-export async function readPending(
-  { context }: Pick<Logs, "context">,
-  stream: "events" | "outcomes",
-): Promise<AnalyzedEvent[]> {
-  const directories = stream === "events" ? SPOOL_DIRECTORIES : [INBOX_DIRECTORY];
-  const found: AnalyzedEvent[] = [];
-  for (const directory of directories) {
-    for (const { path, record } of await waitingIn(context, directory)) {
-      const decoded = decodeRecord(record, JSON.stringify(record), { file: path, line: 1 });
-      if (isEvent(decoded)) found.push(decoded);
-      else context.err(`${path}: not counted: ${decoded.reason}`);
-    }
-  }
-  return found;
-}
-
-/** The entries of a directory of pending events; a directory that may not be looked into is said, not passed over. */
-export async function waitingIn({ err }: ProgramContext, directory: string): Promise<Waiting[]> {
-  const entries: Waiting[] = [];
-  const names = await listNames(directory).catch((error: unknown) => {
-    err(`${directory}: not read: ${reasonOf(error)}`);
-    return [];
-  });
-  for (const name of names) {
-    if (name.startsWith(".") || !name.endsWith(".json")) continue;
-    const path = `${directory}/${name}`;
-    try {
-      const text = await readWhole(path, MAX_PENDING_BYTES);
-      if (text === undefined) continue; // recovered meanwhile
-      const entry = JSON.parse(text) as Record<string, unknown>;
-      // The spool wraps the event with its owner; the inbox holds it as it is.
-      const wrapped = typeof entry.event === "object" && entry.event !== null;
-      entries.push({ path, record: wrapped ? entry.event : entry, complete: entry.complete !== false });
-    } catch (error) {
-      err(`${path}: not counted: ${reasonOf(error)}`);
-    }
-  }
-  return entries;
 }

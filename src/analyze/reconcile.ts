@@ -10,7 +10,14 @@
  * - A recorded line belongs to the first fence of its target (case ignored) that completed at or after the line's time,
  *   covers its action (a reboot covers off, on and reboot), and completed at most `longestMs` later; where there is
  *   none, to the last that completed at most TOLERANCE_MS before it (another node's clock). A whole second in the
- *   history stands for all of it. Lines younger than every completion belong to a pending fence, if there is one.
+ *   history stands for all of it.
+ * - What precedes the first fence of a node in the history may be of one that it no longer holds (a restart of the cluster
+ *   empties it, a clean-up that of one node). A line SURE_MS before that first fence's end, an `on` SURE_ON_MS, and what
+ *   was recorded before such a line, is doubtful, unless an outcome says that the fence had begun: with nothing better
+ *   the fence is `doubtful`, which is neither recorded nor unrecorded. Lines of a fence that an alert reported,
+ *   OTHER_FENCE_MS before that first one, and the history does not hold, are that one's.
+ * - Lines younger than every completion of their node, at most `longestMs` older than the history, are those of a pending
+ *   fence, if there is one; older ones are not judged. A pending fence is not judged: its recorder may be on its way.
  * - An outcome belongs to the fence of the same target and action that completed TOLERANCE_MS apart.
  * - A fence is `recorded` when a line for its off or reboot is there (for an `on`: the on), `partly` when only the on
  *   of a reboot is, `outcome-only` when an alert reported it but no recorder, else `unrecorded`.
@@ -22,7 +29,14 @@ import { type HistoryEntry, isOtherAsker, MERGED_MS } from "../records/fencing-h
 import type { AnalyzedEvent } from "./event.ts";
 import { covers, isManual, isOutcome, LONGEST_FENCE_MS, operationOf, TOLERANCE_MS } from "./incidents.ts";
 
-export type RecordedAs = "recorded" | "partly" | "outcome-only" | "unrecorded" | "pending";
+/** Pacemaker gives an action 60 s, twice, unless told otherwise: a line that much before the end is hardly of that fence. */
+const SURE_MS = 600_000;
+/** The on is the last half of a reboot. */
+const SURE_ON_MS = 300_000;
+/** An outcome so much before a fence's end is another fence's; nearer it may be a clock that is behind. */
+const OTHER_FENCE_MS = 60_000;
+
+export type RecordedAs = "recorded" | "partly" | "outcome-only" | "unrecorded" | "doubtful" | "pending";
 
 export type ReconciledFence = {
   entries: readonly HistoryEntry[];
@@ -31,6 +45,8 @@ export type ReconciledFence = {
   completedMs: number | undefined;
   recordedAs: RecordedAs;
   events: readonly AnalyzedEvent[];
+  /** Where nothing else records it: lines that may be its, or of a fence that the history no longer holds. */
+  doubtful: readonly AnalyzedEvent[];
   outcomes: readonly AnalyzedEvent[];
 };
 
@@ -51,50 +67,87 @@ type Draft = {
   key: string;
   action: string;
   untilMs: number;
+  /** When it was asked for at the latest; infinite where no outcome says. */
+  askedMs: number;
+  /** Nothing up to here is surely its: only of the first fence of a node. */
+  doubtMs: number;
   events: AnalyzedEvent[];
+  doubtful: AnalyzedEvent[];
   outcomes: AnalyzedEvent[];
+};
+
+export type ReconcileOptions = {
+  longestMs?: number;
+  toleranceMs?: number;
+  /** When the history was written. */
+  writtenMs?: number;
 };
 
 export function reconcile(
   history: readonly HistoryEntry[],
   recorded: readonly AnalyzedEvent[],
-  { longestMs = LONGEST_FENCE_MS, toleranceMs = TOLERANCE_MS }: { longestMs?: number; toleranceMs?: number } = {},
+  { longestMs = LONGEST_FENCE_MS, toleranceMs = TOLERANCE_MS, writtenMs = 0 }: ReconcileOptions = {},
 ): Reconciliation {
   const drafts = draftsOf(history);
-  const times = drafts.filter(({ untilMs }) => Number.isFinite(untilMs)).map(({ untilMs }) => untilMs);
-  const reachMs = times.length > 0 ? Math.min(...times) : undefined;
+  const ended = drafts.filter(({ untilMs }) => Number.isFinite(untilMs));
+  const edgeMs = ended.length > 0 ? Math.min(...ended.map(({ untilMs }) => untilMs)) : undefined;
+  const reachMs = ended[0]?.entries[0]?.completedMs;
   const result: Reconciliation = { fences: [], withoutFence: [], beforeHistory: 0, manual: 0, reachMs };
   const byTarget = Map.groupBy(drafts, ({ key }) => key);
-  for (const event of recorded) {
-    if (isManual(event)) {
-      result.manual += 1;
-      continue;
-    }
-    const fences = byTarget.get(event.target.toLowerCase()) ?? [];
-    if (isOutcome(event)) {
-      const { action = event.action, completedMs = event.timeMs } = operationOf(event);
-      const awayMs = ({ untilMs }: Draft) => Math.abs(untilMs - completedMs);
-      const near = fences
-        .filter((fence) => fence.action === action && awayMs(fence) <= toleranceMs + 999)
-        .sort((a, b) => awayMs(a) - awayMs(b))[0];
-      near?.outcomes.push(event);
-      continue;
-    }
-    const fence = fenceOf(event, fences, longestMs, toleranceMs);
-    if (fence) fence.events.push(event);
+  const fencesOf = ({ target }: AnalyzedEvent): readonly Draft[] => byTarget.get(target.toLowerCase()) ?? [];
+  const judged = recorded.filter((event) => !isManual(event));
+  result.manual = recorded.length - judged.length;
+  /** By node: until when fences ended that only an alert told of. */
+  const goneMs = new Map<string, number>();
+  for (const event of judged.filter(isOutcome)) {
+    const { action = event.action, completedMs = event.timeMs, startedMs } = operationOf(event);
+    const awayMs = ({ untilMs }: Draft) => Math.abs(untilMs - completedMs);
+    const fences = fencesOf(event);
+    const near = fences
+      .filter((fence) => fence.action === action && awayMs(fence) <= toleranceMs + 999)
+      .sort((a, b) => awayMs(a) - awayMs(b))[0];
+    const [first] = fences;
+    if (near) {
+      near.outcomes.push(event);
+      near.askedMs = Math.min(near.askedMs, startedMs ?? Number.POSITIVE_INFINITY);
+    } else if (first && Number.isFinite(first.untilMs) && completedMs < first.untilMs - OTHER_FENCE_MS)
+      goneMs.set(first.key, Math.max(goneMs.get(first.key) ?? 0, completedMs));
+  }
+  const lines = judged.filter((event) => !isOutcome(event));
+  for (const event of lines) {
+    const [first] = fencesOf(event);
+    if (!first || !Number.isFinite(first.untilMs) || event.timeMs > first.untilMs) continue;
+    if (event.timeMs >= first.askedMs - toleranceMs) continue;
+    const sureMs = event.action === "on" ? SURE_ON_MS : SURE_MS;
+    if (first.untilMs - event.timeMs > sureMs) first.doubtMs = Math.max(first.doubtMs, event.timeMs);
+  }
+  for (const event of lines) {
+    const fences = fencesOf(event);
+    const fence = fenceOf(event, fences, { longestMs, toleranceMs, writtenMs });
     // Its own fence may be one that the history no longer holds.
-    else if (reachMs === undefined || event.timeMs < reachMs) result.beforeHistory += 1;
+    const isGone = fence !== undefined && fence === fences[0] && event.timeMs <= (goneMs.get(fence.key) ?? 0);
+    const isBefore = edgeMs === undefined || event.timeMs < edgeMs;
+    // When a history in a file was written only the file's time says, and a copy is younger than what it holds.
+    const isBeforePending = fences.find(({ untilMs }) => untilMs >= event.timeMs)?.untilMs === Number.POSITIVE_INFINITY;
+    if (fence && !isGone) (event.timeMs <= fence.doubtMs ? fence.doubtful : fence.events).push(event);
+    else if (isGone || isBefore || isBeforePending) result.beforeHistory += 1;
     else result.withoutFence.push(event);
   }
-  result.fences = drafts.map(({ entries, action, untilMs, events, outcomes }) => ({
-    entries,
-    target: entries[0]?.target ?? "",
-    action,
-    completedMs: Number.isFinite(untilMs) ? entries[0]?.completedMs : undefined,
-    recordedAs: recordedAs(action, untilMs, events, outcomes),
-    events,
-    outcomes,
-  }));
+  for (const draft of drafts) {
+    const { entries, action, untilMs, events, outcomes } = draft;
+    const as = recordedAs(draft);
+    if (as !== "doubtful") result.beforeHistory += draft.doubtful.length;
+    result.fences.push({
+      entries,
+      target: entries[0]?.target ?? "",
+      action,
+      completedMs: Number.isFinite(untilMs) ? entries[0]?.completedMs : undefined,
+      recordedAs: as,
+      events,
+      doubtful: as === "doubtful" ? draft.doubtful : [],
+      outcomes,
+    });
+  }
   return result;
 }
 
@@ -116,7 +169,10 @@ function draftsOf(history: readonly HistoryEntry[]): Draft[] {
         key: entry.target.toLowerCase(),
         action: entry.action,
         untilMs,
+        askedMs: Number.POSITIVE_INFINITY,
+        doubtMs: 0,
         events: [],
+        doubtful: [],
         outcomes: [],
       });
   }
@@ -135,32 +191,28 @@ function isMerged(a: HistoryEntry, b: HistoryEntry, aMs: number, bMs: number): b
 function fenceOf(
   event: AnalyzedEvent,
   fences: readonly Draft[],
-  longestMs: number,
-  toleranceMs: number,
+  { longestMs, toleranceMs, writtenMs }: Required<ReconcileOptions>,
 ): Draft | undefined {
   const fitting = fences.filter(({ entries }) =>
     entries.some(({ action, status }) => covers(action, event.action) || status === "pending"),
   );
   const ahead = fitting.find(({ untilMs }) => untilMs >= event.timeMs);
-  if (ahead && (ahead.untilMs - event.timeMs <= longestMs || ahead.untilMs === Number.POSITIVE_INFINITY)) return ahead;
+  const endMs = ahead?.untilMs === Number.POSITIVE_INFINITY ? writtenMs : ahead?.untilMs;
+  if (endMs !== undefined && endMs - event.timeMs <= longestMs) return ahead;
   return fitting.findLast(({ untilMs }) => untilMs < event.timeMs && event.timeMs - untilMs <= toleranceMs);
 }
 
-function recordedAs(
-  action: string,
-  untilMs: number,
-  events: readonly AnalyzedEvent[],
-  outcomes: readonly AnalyzedEvent[],
-): RecordedAs {
-  const started = events.some((event) => event.action === action || (action === "reboot" && event.action === "off"));
-  if (started) return "recorded";
+function recordedAs({ action, untilMs, events, doubtful, outcomes }: Draft): RecordedAs {
   // While it runs its recorder may still be on the way.
   if (untilMs === Number.POSITIVE_INFINITY) return "pending";
+  const isStart = (event: AnalyzedEvent): boolean =>
+    event.action === action || (action === "reboot" && event.action === "off");
+  if (events.some(isStart)) return "recorded";
+  if (doubtful.some(isStart)) return "doubtful";
   if (events.length > 0) return "partly";
   return outcomes.length > 0 ? "outcome-only" : "unrecorded";
 }
 
+/** A fence that cannot be judged counts: nobody can say that it is recorded. */
 export const differences = ({ fences, withoutFence }: Reconciliation): number =>
-  fences.filter(
-    ({ recordedAs }) => recordedAs === "partly" || recordedAs === "outcome-only" || recordedAs === "unrecorded",
-  ).length + withoutFence.length;
+  fences.filter(({ recordedAs }) => recordedAs !== "recorded" && recordedAs !== "pending").length + withoutFence.length;

@@ -5,8 +5,10 @@
  * a key that comes twice, escapes, NUL bytes) goes to JSON.parse: the answer is the one that parsing every line gives.
  */
 import type { Block } from "../core/streams.ts";
+import { PLACEHOLDERS } from "./decode.ts";
 import { type Filters, isGlob, matchesName } from "./filter.ts";
 import { eachMember, FILESYSTEMS_INDEX, HEAD_KEYS, type Head, headIndex, Names, newHead, readHead } from "./head.ts";
+import { createUsualLines, createWatch, ESCAPE } from "./usual-lines/pass.ts";
 
 const NEWLINE = 0x0a;
 const QUOTE = 0x22;
@@ -14,15 +16,14 @@ const COMMA = 0x2c;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
 const RETURN = 0x0d;
-/** The only escaped in which a plain letter, digit or hyphen can hide from a search. */
-const ESCAPE = Buffer.from("\\u", "latin1");
-
 /** A line that has to be decoded. */
 export type LineHandler = (bytes: Buffer, from: number, to: number, line: number, offset: number) => void;
 /** A line whose first keys say all there is to ask. */
 export type HeadHandler = (bytes: Buffer, head: Head) => void;
 
 export type Scanner = {
+  /** For the blocks of a big file: a buffer in which they are scanned faster. */
+  allocate: ((sizeBytes: number) => Buffer) | undefined;
   scan: (block: Extract<Block, { kind: "lines" }>, decode: LineHandler) => void;
   /** The number of the line that comes next; 0 when they are not counted. */
   line: () => number;
@@ -64,8 +65,9 @@ type Decision = { index: number; words: readonly string[]; names: Names; answers
 function decisionsOf(filters: Filters): Decision[] | undefined {
   const { sinceMs, untilMs, sources, grep, filesystems } = filters;
   const undecided = sinceMs !== undefined || untilMs !== undefined || sources.length > 0 || grep !== undefined;
-  // What `--fs unknown` asks for stands in `discovery`.
-  if (undecided || filesystems.some((word) => ["none", "unknown", "disabled"].includes(word))) return undefined;
+  // What `--fs unknown` asks for stands in `discovery`, and `none-detected` is no name.
+  const isWhy = (word: string) => ["none", "unknown", "disabled"].includes(word) || PLACEHOLDERS.has(word);
+  if (undecided || filesystems.some(isWhy)) return undefined;
   const decision = (key: (typeof HEAD_KEYS)[number], words: readonly string[]): Decision[] =>
     words.length === 0 ? [] : [{ index: headIndex(key), words, names: new Names(), answers: [] }];
   return [
@@ -122,25 +124,14 @@ function isNested(bytes: Uint8Array, place: number): boolean {
   return true;
 }
 
-/** Past the lines that end before `quiet` and have braces at both ends. */
-function skipUsual(bytes: Uint8Array, start: number, quiet: number): { to: number; lines: number } {
-  let from = start;
-  let lines = 0;
-  for (;;) {
-    const newline = bytes.indexOf(NEWLINE, from);
-    if (newline === -1 || newline > quiet || bytes[newline - 1] !== CLOSE || bytes[from] !== OPEN) break;
-    from = newline + 1;
-    lines += 1;
-  }
-  return { to: from, lines };
-}
-
 export type ScanOptions = {
   filters: Filters;
   /** In place of the filters' own: for a part of a file that another process has been given. */
   needles?: readonly string[];
   /** The number of the first line; 0 when they are not counted. */
   firstLine: number;
+  /** No line is left alone. */
+  everyLine?: boolean;
   /** For a count: lines that are asked for and whose first keys, these among them, are as usual come here instead. */
   heads?: { keys: readonly number[]; take: HeadHandler };
 };
@@ -148,18 +139,16 @@ export type ScanOptions = {
 /** Whether lines can be counted by their first keys alone. */
 export const decidedByHead = (filters: Filters): boolean => decisionsOf(filters) !== undefined;
 
-export function createScanner({ filters, firstLine, heads, ...given }: ScanOptions): Scanner {
-  const words = heads ? undefined : (given.needles ?? needlesOf(filters));
-  const needles = words?.map((needle) => Buffer.from(needle, "latin1"));
-  const decisions = needles ? undefined : decisionsOf(filters);
+export function createScanner({ filters, firstLine, heads, everyLine, ...given }: ScanOptions): Scanner {
+  const needles = heads || everyLine ? undefined : (given.needles ?? needlesOf(filters));
+  const usualLines = needles && createUsualLines(needles);
+  const decisions = needles || everyLine ? undefined : decisionsOf(filters);
   const byHead = decisions !== undefined && (decisions.length > 0 || heads !== undefined);
   const keys = [...new Set([...(decisions ?? []).map(({ index }) => index), ...(heads?.keys ?? [])])];
   // Whether an event is one at all shows in its action and target; they come before any other.
   const lastKey = Math.max(headIndex("target_node"), ...keys);
   const twice = keys.map((index) => Buffer.from(`"${HEAD_KEYS[index]}"`, "latin1"));
   const head = newHead();
-  /** No line with one of these is left alone. */
-  const watched = needles ? [ESCAPE, ...needles] : [0, ESCAPE];
   const step = firstLine === 0 ? 0 : 1;
   let line = firstLine;
 
@@ -185,28 +174,15 @@ export function createScanner({ filters, firstLine, heads, ...given }: ScanOptio
     if (offset === 0 && bytes[from] === 0xef && bytes[from + 1] === 0xbb && bytes[from + 2] === 0xbf) from += 3;
     const view = bytes.subarray(0, last);
     const plain = new Uint8Array(view.buffer, view.byteOffset, view.length); // its indexOf is a third faster
-    const everything = !needles && !byHead;
-    const places = watched.map(() => -1);
-    /** Where the first of the watched bytes stands from `start` on: until there, lines are as usual. */
-    const nextWatched = (start: number): number => {
-      let nearest = NONE;
-      for (let index = 0; index < watched.length; index += 1) {
-        let place = places[index] as number;
-        if (place < start) {
-          place = view.indexOf(watched[index] as Buffer | number, start);
-          if (place === -1) place = NONE;
-          places[index] = place;
-        }
-        if (place < nearest) nearest = place;
-      }
-      return nearest;
-    };
-    let quiet = everything ? -1 : nextWatched(from);
+    const passUsual = usualLines?.within(view);
+    // No line with one of these is left alone.
+    const nextWatched = byHead ? createWatch(view, [0, ESCAPE]) : undefined;
+    let quiet = nextWatched?.(from) ?? -1;
     again.fill(-1);
     while (from < last) {
-      if (!everything && !byHead) {
-        // All that a selective query does with most lines: kept apart, because so little is compiled at once.
-        const { to, lines } = skipUsual(plain, from, Math.min(quiet, last));
+      if (passUsual) {
+        // All that a selective query does with most lines.
+        const { to, lines } = passUsual(from);
         line += step * lines;
         from = to;
         if (from >= last) break;
@@ -227,13 +203,14 @@ export function createScanner({ filters, firstLine, heads, ...given }: ScanOptio
       if (look) {
         const to = end > from && plain[end - 1] === RETURN ? end - 1 : end;
         if (to > from) decode(bytes, from, to, line, offset + from - first);
-        if (!everything) quiet = nextWatched(end);
+        if (nextWatched) quiet = nextWatched(end);
       }
       line += step;
       from = end + 1;
     }
   };
   return {
+    allocate: usualLines?.allocate,
     scan,
     line: () => line,
     skipLine: () => {

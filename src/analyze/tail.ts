@@ -24,7 +24,9 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 const markLength = (start: Buffer): number =>
   start.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0;
 
-export type FollowedLine = { text: string; file: string };
+/** Counted only when it is asked for, before the next line is: that reads the file up to there. */
+export type LineNumber = () => Promise<number>;
+export type FollowedLine = { text: string; file: string; lineNumber: LineNumber };
 export type FollowNote = { note: "rotated" | "truncated" | "waiting" | "appeared" | "too-long"; file: string };
 
 /** All that was there has been given; what comes now is new. */
@@ -34,7 +36,7 @@ export type FollowOptions = {
   path: string;
   /** Begin with the last so many lines that are wanted. */
   last: number;
-  wanted?: (text: string) => boolean;
+  wanted?: (text: string, lineNumber: LineNumber) => boolean;
   pollMs?: number;
   signal?: AbortSignal;
 };
@@ -56,7 +58,6 @@ export async function* follow(
   let current: Followed | undefined;
   let retiring: Followed[] = [];
   const finished = new Set<number>();
-  const line = (text: string): FollowedLine => ({ text, file: path });
 
   const openAt = async (file: string): Promise<Followed | undefined> => {
     const handle = await openToFollow(file);
@@ -81,7 +82,7 @@ export async function* follow(
       if (stat) finished.add(stat.inode);
     }
     if (current) {
-      yield* (await lastLines(current, last, wanted)).map(line);
+      yield* (await lastLines(current, last, wanted)).map((line) => ({ ...line, file: path }));
     } else yield { note: "waiting", file: path };
     yield { begun: true };
     while (!signal?.aborted) {
@@ -112,7 +113,8 @@ export async function* follow(
           still.push(old);
           continue;
         }
-        if (old.rest.length > 0) yield line(old.rest.toString("utf8")); // torn for good
+        const torn = old.rest.toString("utf8"); // for good
+        if (torn !== "") yield { text: torn, file: path, lineNumber: lineNumberAt(old, old.offset - old.rest.length) };
         finished.add(old.inode);
         await old.handle.close();
       }
@@ -156,15 +158,42 @@ async function* newLines(
       }
       continue;
     }
-    const whole = Buffer.concat([followed.rest, chunk.subarray(0, end)])
-      .toString("utf8")
-      .split("\n");
+    const whole = linesIn(
+      Buffer.concat([followed.rest, chunk.subarray(0, end + 1)]),
+      followed,
+      followed.offset - chunk.length - followed.rest.length,
+    );
     followed.rest = Buffer.from(chunk.subarray(end + 1));
     if (followed.tooLong) whole.shift();
     followed.tooLong = false;
-    for (const text of whole) yield { text: text.replace(/\r$/, ""), file: path };
+    for (const line of whole) yield { ...line, file: path };
   }
 }
+
+type Line = Omit<FollowedLine, "file">;
+
+/** Whole lines, of which the first begins at byte `offset` of the file. */
+function linesIn(bytes: Buffer, followed: Followed, offset: number): Line[] {
+  const lines: Line[] = [];
+  for (let from = 0; from < bytes.length; ) {
+    const end = bytes.indexOf(NEWLINE, from);
+    const text = bytes.toString("utf8", from, end).replace(/\r$/, "");
+    lines.push({ text, lineNumber: lineNumberAt(followed, offset + from) });
+    from = end + 1;
+  }
+  return lines;
+}
+
+const lineNumberAt =
+  ({ handle }: Followed, offset: number): LineNumber =>
+  async () => {
+    let number = 1;
+    for (let at = 0; at < offset; at += CHUNK_BYTES) {
+      const bytes = await readAt(handle, at, Math.min(CHUNK_BYTES, offset - at));
+      for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, end + 1)) number += 1;
+    }
+    return number;
+  };
 
 /** What stood before the place read last still stands there. */
 async function isSameFile({ handle, offset, memory }: Followed): Promise<boolean> {
@@ -173,13 +202,17 @@ async function isSameFile({ handle, offset, memory }: Followed): Promise<boolean
 }
 
 /** The last lines wanted, read from the end; the file is then followed from behind its last whole line. */
-async function lastLines(followed: Followed, count: number, wanted: (text: string) => boolean): Promise<string[]> {
+async function lastLines(
+  followed: Followed,
+  count: number,
+  wanted: NonNullable<FollowOptions["wanted"]>,
+): Promise<Line[]> {
   const { handle } = followed;
   const { size } = await handle.stat();
   let from = size;
   let tail = Buffer.alloc(0);
   let wholeEnd = -1;
-  const found: string[] = [];
+  const found: Line[] = [];
   while (from > 0 && (wholeEnd === -1 || found.length < count)) {
     const start = Math.max(0, from - CHUNK_BYTES);
     const chunk = Buffer.from(await readAt(handle, start, from - start));
@@ -193,10 +226,9 @@ async function lastLines(followed: Followed, count: number, wanted: (text: strin
     }
     // The first of them may begin further up.
     const first = from === 0 ? markLength(tail) : tail.indexOf(NEWLINE) + 1;
-    const lines = tail.subarray(first).toString("utf8").split("\n").slice(0, -1);
-    for (const text of lines.reverse()) {
+    for (const line of linesIn(tail.subarray(first), followed, from + first).reverse()) {
       if (found.length >= count) break;
-      if (wanted(text.replace(/\r$/, ""))) found.push(text.replace(/\r$/, ""));
+      if (wanted(line.text, line.lineNumber)) found.push(line);
     }
     tail = tail.subarray(0, first);
   }

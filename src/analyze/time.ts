@@ -32,13 +32,14 @@ type Wall = readonly [
   ms?: number,
 ];
 
-export async function parseTime(text: string, side: Side, now: Date): Promise<number> {
+/** `name` of the option, where it is not the side's own. */
+export async function parseTime(text: string, side: Side, now: Date, name: string = side): Promise<number> {
   const words = text.trim();
   const span = parsePlain(words, now) ?? (await parseWords(words, now));
   if (Number.isNaN(span.fromMs)) {
     const why = span === AMBIGUOUS ? "can mean more than one time" : "not a time";
-    throw new OpsError("usage", `--${side}: ${why}: ${text.slice(0, 100)}`, {
-      hint: `--${side} 90m, --${side} yesterday, --${side} 2025-01-10T14:00, --${side} 1736519000`,
+    throw new OpsError("usage", `--${name}: ${why}: ${text.slice(0, 100)}`, {
+      hint: `--${name} 90m, --${name} yesterday, --${name} 2025-01-10T14:00, --${name} 1736519000`,
     });
   }
   return side === "since" ? span.fromMs : span.untilMs;
@@ -95,6 +96,8 @@ function parsePlain(text: string, now: Date): Span | undefined {
     const number = Number(text);
     return number < MIN_EPOCH_MS ? at(number * 1_000, 999) : at(number);
   }
+  const named = /^(\d{4})-(0[1-9]|1[0-2])$/.exec(text);
+  if (named) return spanOf([Number(named[1]), Number(named[2]) - 1, 1], "month");
   const iso = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)([.,]\d+)?)?\s*(Z|[+-]\d\d:?\d\d)?)?$/i.exec(text);
   if (!iso) return undefined;
   const [, year, month, day, hour, minute = "00", second, fraction = "", zone = ""] = iso;

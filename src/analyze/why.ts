@@ -11,8 +11,9 @@ import type { ClockBasis } from "../core/log-clock.ts";
 import type { HistoryEntry } from "../records/fencing-history.ts";
 import type { Evidence } from "./event.ts";
 import type { Incident } from "./incidents.ts";
-import { byTime, isSame, type LogFact, type LogFile } from "./logs/fact.ts";
+import { byTime, isKind, isSame, type LogFact, type LogFile } from "./logs/fact.ts";
 import { actionOf, candidatesOf, choose, LOOK_BACK_MS, resultOf } from "./why/candidates.ts";
+import { doneBy } from "./why/operation.ts";
 import { Page } from "./why/page.ts";
 
 export const TOPICS = [
@@ -36,6 +37,8 @@ export type LockspaceBlock = {
   lockspace: string;
   /** When DLM stopped it (`stopped`), or when it was first seen to wait (`waiting`: it was stopped before). */
   from: { timeMs: number; evidence: Evidence; what: "stopped" | "waiting" } | undefined;
+  /** The first line of it waiting for the fence. */
+  waits: { timeMs: number; evidence: Evidence; what: "waiting" } | undefined;
   /** When GFS2 had replayed the journal, DLM had recovered, or only fencing was known to be over. */
   until: { timeMs: number; evidence: Evidence; what: "recovered" | "dlm-recovered" | "fenced" } | undefined;
   blockedMs: number | undefined;
@@ -48,9 +51,16 @@ export type Explanation = {
   id: string;
   action: string;
   result: "succeeded" | "failed" | "refused" | "running" | "unknown";
+  /** Of a fence that succeeded: the devices whose agents said so, and whether the node was left off by a reboot. */
+  devices: readonly string[] | undefined;
+  isRecorderAlone: boolean;
+  leftOff: boolean | undefined;
   startedMs: number | undefined;
+  /** startedMs is only the first recorded line: a device before the recorder may have been at work by then. */
+  isStartLate: boolean;
   completedMs: number | undefined;
-  filesystems: readonly string[];
+  /** As recorded; undefined where nobody could tell. */
+  filesystems: readonly string[] | undefined;
   lockspaces: readonly LockspaceBlock[];
   findings: readonly Finding[];
   gaps: readonly Gap[];
@@ -74,7 +84,7 @@ export type WhichFence = { atMs?: number; incident?: string };
 export function explain(sources: WhySources, which: WhichFence = {}): Explanation {
   const { target, logs } = sources;
   const facts = logs.flatMap((log) => log.facts).sort(byTime);
-  const targetId = nodeIdOf(target, facts, sources.nodeNames);
+  const targetId = nodeIdOf(facts, sources);
   const candidates = candidatesOf(sources, facts, targetId);
   const chosen = choose(candidates, which, target);
   const index = candidates.indexOf(chosen);
@@ -82,7 +92,8 @@ export function explain(sources: WhySources, which: WhichFence = {}): Explanatio
   const later = candidates.slice(index + 1).map(({ startedMs }) => startedMs);
   const fromMs = Math.max(
     before?.endedMs ?? before?.startedMs ?? Number.NEGATIVE_INFINITY,
-    chosen.startedMs - LOOK_BACK_MS,
+    // Where not even its end is known, the time since the fence before is all there is.
+    Number.isFinite(chosen.startedMs) ? chosen.startedMs - LOOK_BACK_MS : Number.NEGATIVE_INFINITY,
   );
   const page = new Page(sources, facts, targetId, chosen, { fromMs, later });
   const lockspaces = page.write();
@@ -91,9 +102,12 @@ export function explain(sources: WhySources, which: WhichFence = {}): Explanatio
     id: chosen.id,
     action: actionOf(chosen),
     result: resultOf(chosen),
-    startedMs: Number.isFinite(chosen.startedMs) ? chosen.startedMs : undefined,
+    ...doneBy(page),
+    // A fence that only the history knows has the time of its end in place of its beginning's.
+    startedMs: Number.isFinite(chosen.startedMs) && chosen.startedMs !== chosen.endedMs ? chosen.startedMs : undefined,
+    isStartLate: chosen.incident?.start === "recorded" && chosen.incident.startedMs === chosen.startedMs,
     completedMs: chosen.endedMs,
-    filesystems: chosen.incident?.filesystems ?? [],
+    filesystems: filesystemsOf(chosen.incident),
     lockspaces,
     findings: page.findings,
     gaps: page.gaps,
@@ -102,11 +116,18 @@ export function explain(sources: WhySources, which: WhichFence = {}): Explanatio
   };
 }
 
-function nodeIdOf(target: string, facts: readonly LogFact[], names: ReadonlyMap<number, string>): number | undefined {
+const filesystemsOf = (incident: Incident | undefined): readonly string[] | undefined =>
+  incident && (incident.known === "found" || incident.known === "none") ? incident.filesystems : undefined;
+
+function nodeIdOf(facts: readonly LogFact[], { target, nodeNames, history }: WhySources): number | undefined {
   for (const fact of facts) {
     if ("nodeId" in fact && "node" in fact && fact.nodeId !== undefined && isSame(fact.node, target))
       return fact.nodeId;
   }
-  for (const [id, name] of names) if (isSame(name, target)) return id;
-  return undefined;
+  for (const [id, name] of nodeNames) if (isSame(name, target)) return id;
+  // dlm_controld fences by number, and its process stands as the client in the history, beside the name.
+  const clients = history.filter((entry) => isSame(entry.target, target)).map(({ client }) => client);
+  return facts
+    .filter(isKind("dlm-fence-asked", "dlm-fence-result"))
+    .find(({ pid }) => clients.includes(`stonith-api.${pid}`))?.nodeId;
 }

@@ -320,9 +320,18 @@ export function startReading(argv: Argv, more: Readonly<Record<string, string>> 
   } catch (error) {
     throw new OpsError("missing-tool", `${argv[0]}: not started: ${reasonOf(error)}`, { cause: error });
   }
+  // Until somebody asks for the first chunk the runtime takes all there is into memory; then only as much as is asked for.
+  const chunks = child.stdout[Symbol.asyncIterator]();
+  const first = chunks.next();
+  first.catch(() => undefined); // whoever asks hears of it
   const words = textFrom(child.stderr.getReader(), 64 * 1024, () => child.kill("SIGKILL"));
   return {
-    chunks: child.stdout,
+    chunks: (async function* () {
+      const { done, value } = await first;
+      if (done) return;
+      yield value;
+      yield* { [Symbol.asyncIterator]: () => chunks };
+    })(),
     failure: Promise.all([child.exited, words]).then(([code, stderr]) =>
       code === 0 ? undefined : `${argv[0]}: exit ${code}: ${lastWords(stderr)}`,
     ),

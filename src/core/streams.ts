@@ -40,11 +40,12 @@ export async function writeToStdout(text: string | Uint8Array): Promise<void> {
 /** Our writer refuses longer lines too. */
 export const MAX_LINE_BYTES = 1024 * 1024;
 const CHUNK_BYTES = 512 * 1024;
+const PEEK_BYTES = 64 * 1024;
 
-export type Block =
-  /** Whole lines: `bytes` from `from` to `to`, each ended by a newline but perhaps the last of the file. */
-  | { kind: "lines"; bytes: Buffer; from: number; to: number; offset: number }
-  | { kind: "oversize"; offset: number; length: number };
+export type Block = LineBlock | { kind: "oversize"; offset: number; length: number };
+
+/** Whole lines: `bytes` from `from` to `to`, each ended by a newline but perhaps the last of the file. */
+type LineBlock = { kind: "lines"; bytes: Buffer; from: number; to: number; offset: number };
 
 export type Compression = "none" | "gz" | "zst" | "xz" | "bz2" | "lz4";
 
@@ -60,14 +61,22 @@ export type ReadPart = {
   /** First and last byte wanted; `start` is the beginning of a line. */
   start?: number;
   end?: number;
+  /** What a file had when it was looked at. To end before that, or before `end`, is an error: it was cut. */
+  sizeBytes?: number;
   /** Less where many files are open at once. */
   chunkBytes?: number;
+  /** Where to have the buffer from. */
+  allocate?: ((sizeBytes: number) => Buffer) | undefined;
 };
 
 /** Something to read from; `next` fills `into` from `at` and says how many bytes, 0 at the end. */
 type Feed = { next(into: Buffer, at: number, length: number): Promise<number>; close(): Promise<void> };
 
-async function fileFeed(path: string, { start = 0, end = Number.POSITIVE_INFINITY }: ReadPart): Promise<Feed> {
+async function fileFeed(
+  path: string,
+  { start = 0, end = Number.POSITIVE_INFINITY, sizeBytes = 0 }: ReadPart,
+): Promise<Feed> {
+  const least = end === Number.POSITIVE_INFINITY ? sizeBytes : end;
   const handle = await openPlain(path);
   // A pipe has no positions, and may wait for who writes it: that must not hold the program.
   if (!(await handle.stat()).isFile()) {
@@ -85,6 +94,7 @@ async function fileFeed(path: string, { start = 0, end = Number.POSITIVE_INFINIT
       // of this core when they are looked at.
       const count = readSync(handle.fd, into, at, wanted, position);
       position += count;
+      if (count === 0 && position < least) throw new CutShort();
       return count;
     },
     close: () => handle.close(),
@@ -144,8 +154,14 @@ async function toolFeed(path: string, compression: keyof typeof TOOLS): Promise<
   );
 }
 
+/** A file that lost what it had while it was read, as copytruncate does. */
+class CutShort extends Error {}
+
 /** System errors and broken compressed data, with the file's name; any other error as it is. */
 export function readingFailed(error: unknown, path: string): unknown {
+  if (error instanceof CutShort) {
+    return new OpsError("bad-input", `${path}: it was cut while it was read`, { hint: `ls -l ${path}* # and again` });
+  }
   const code = errorCode(error);
   if (error instanceof OpsError || code === undefined) return error;
   if (code.startsWith("Z_") || code.startsWith("ERR_ZLIB")) {
@@ -179,11 +195,33 @@ export const readStreamBlocks = (chunks: AsyncIterable<Uint8Array>, part: ReadPa
     part,
   );
 
-async function* blocksOf(feed: Feed, { start = 0, chunkBytes = CHUNK_BYTES }: ReadPart): AsyncGenerator<Block> {
+/**
+ * The same in pieces, with a line that is too long by itself: what is too long must not depend on where blocks end. There
+ * is one such line at most, and the block's middle is in it.
+ */
+function piecesOf(block: LineBlock): Block[] {
+  const { bytes, from, to, offset } = block;
+  if (to - from <= MAX_LINE_BYTES) return [block];
+  const middle = from + ((to - from) >> 1);
+  const lineFrom = from + bytes.subarray(from, middle).lastIndexOf(NEWLINE) + 1;
+  const newline = bytes.subarray(middle, to).indexOf(NEWLINE);
+  const lineTo = newline === -1 ? to : middle + newline + 1;
+  const length = lineTo - lineFrom;
+  if (length - (newline === -1 ? 0 : 1) <= MAX_LINE_BYTES) return [block];
+  const pieces: Block[] = [{ kind: "oversize", offset: offset + lineFrom - from, length }];
+  if (lineFrom > from) pieces.unshift({ ...block, to: lineFrom });
+  if (lineTo < to) pieces.push({ ...block, from: lineTo, offset: offset + lineTo - from });
+  return pieces;
+}
+
+async function* blocksOf(
+  feed: Feed,
+  { start = 0, chunkBytes = CHUNK_BYTES, allocate = Buffer.allocUnsafeSlow }: ReadPart,
+): AsyncGenerator<Block> {
   // What is left of a line moves in front of what is read next, which is read only when this has been looked at: the
   // bytes are then still in the core's cache.
   const room = MAX_LINE_BYTES;
-  const bytes = Buffer.allocUnsafeSlow(room + chunkBytes);
+  const bytes = allocate(room + chunkBytes);
   let carried = 0;
   let offset = start; // in the file, of the first carried byte
   let skipped = 0; // bytes of a line that is too long
@@ -194,7 +232,7 @@ async function* blocksOf(feed: Feed, { start = 0, chunkBytes = CHUNK_BYTES }: Re
       const to = room + count;
       if (count === 0) {
         if (skipped > 0) yield { kind: "oversize", offset, length: skipped };
-        else if (carried > 0) yield { kind: "lines", bytes, from, to, offset };
+        else if (carried > 0) yield* piecesOf({ kind: "lines", bytes, from, to, offset });
         return;
       }
       if (skipped > 0) {
@@ -211,7 +249,7 @@ async function* blocksOf(feed: Feed, { start = 0, chunkBytes = CHUNK_BYTES }: Re
       const last = from === to ? -1 : bytes.subarray(from, to).lastIndexOf(NEWLINE);
       const whole = last === -1 ? from : from + last + 1;
       if (whole > from) {
-        yield { kind: "lines", bytes, from, to: whole, offset };
+        yield* piecesOf({ kind: "lines", bytes, from, to: whole, offset });
         offset += whole - from;
       }
       carried = to - whole;
@@ -240,6 +278,18 @@ export async function peekInto<T>(path: string, look: (peek: Peek) => Promise<T>
   }
 }
 
+/** Where the first line begins that begins at or behind a byte; the file's end when none does. */
+export const lineStartAt = (path: string, near: number): Promise<number> =>
+  peekInto(path, async (peek) => {
+    for (let position = near - 1; ; ) {
+      const bytes = await peek(position, PEEK_BYTES);
+      const newline = bytes.indexOf(NEWLINE);
+      if (newline !== -1) return position + newline + 1;
+      position += bytes.length;
+      if (bytes.length < PEEK_BYTES) return position;
+    }
+  });
+
 export type PathKind = "file" | "directory" | "other" | "missing";
 
 /** What a path leads to, links followed; `other` is a pipe or a device. */
@@ -252,6 +302,22 @@ export async function kindOf(path: string): Promise<{ kind: PathKind; size: numb
     if (["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")) return { kind: "missing", size: 0 };
     throw new OpsError("io", `${path}: cannot be read: ${reasonOf(error)}`, { cause: error, hint: `ls -ld ${path}` });
   }
+}
+
+/** A regular file that stays the same one, whatever becomes of its names while it is read. */
+export type OpenFile = {
+  /** Leads this process and its children to it. */
+  path: string;
+  sizeBytes: number;
+  close: () => Promise<void>;
+};
+
+/** Undefined for what is no regular file: who opens a pipe takes from it. */
+export async function holdOpen(path: string): Promise<OpenFile | undefined> {
+  if ((await kindOf(path)).kind !== "file") return undefined;
+  const handle = await openPlain(path);
+  const { size } = await handle.stat();
+  return { path: `/proc/${process.pid}/fd/${handle.fd}`, sizeBytes: size, close: () => handle.close() };
 }
 
 /** The same for two paths that lead to one file or directory; the path itself where it leads to nothing that can be seen. */
@@ -304,7 +370,7 @@ export async function* readFileBlocksBackwards(
         if (bytesRead === 0) break;
         filled += bytesRead;
       }
-      if (filled < to - position) throw new OpsError("bad-input", `${path}: it was cut while it was read`);
+      if (filled < to - position) throw new CutShort();
       // The block begins behind the first newline, unless it is the file's first.
       const first = position === start ? 0 : buffer.subarray(0, filled).indexOf(NEWLINE) + 1;
       const onlyEnd = first === filled; // the newline is the last byte: it ends a line that began before the buffer
@@ -326,7 +392,7 @@ export async function* readFileBlocksBackwards(
         last = tail;
       }
       if (last > first) {
-        yield { kind: "lines", bytes: buffer, from: first, to: last, offset: position + first };
+        yield* piecesOf({ kind: "lines", bytes: buffer, from: first, to: last, offset: position + first }).reverse();
       }
       to = position + first;
     }

@@ -6,6 +6,9 @@ import yargs, { type Argv } from "yargs";
 import { OpsError } from "./errors.ts";
 import type { ProgramContext } from "./program.ts";
 
+/** How wide help is on this screen. */
+export const helpColumns = ({ columns }: ProgramContext["terminal"]): number => Math.max(60, Math.min(120, columns));
+
 /** `name` is how the user called the program, with its subcommands. `--help` is an option like others: see getHelp. */
 export function createParser(context: ProgramContext, name: string): Argv {
   return yargs()
@@ -15,7 +18,7 @@ export function createParser(context: ProgramContext, name: string): Argv {
     .help(false)
     .exitProcess(false)
     .showHelpOnFail(false)
-    .wrap(Math.max(60, Math.min(120, context.terminal.columns)))
+    .wrap(helpColumns(context.terminal))
     .parserConfiguration({ "camel-case-expansion": false, "dot-notation": false, "parse-numbers": false })
     .option("help", { alias: "h", type: "boolean", describe: "show this help" })
     .fail((message, error) => {

@@ -1,11 +1,12 @@
 /** Files as they really are after crashes, rotations and copies: right answers or a clear error. */
 import { spawnSync } from "node:child_process";
-import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
-import { analyze, directoryWith, fileWith, line, originalLine } from "./run-analyze.ts";
+import { eventLines } from "../../bench/events.ts";
+import { analyze, directoryWith, fileWith, line, NOW, originalLine } from "./run-analyze.ts";
 
 const total = async (words: readonly string[], stdin?: string | Uint8Array) => {
   const called = await analyze(["count", "--json", ...words], stdin === undefined ? {} : { stdin });
@@ -25,6 +26,31 @@ it("makes bad lines an error with --strict, and gives no sum without them", asyn
   const called = await analyze(["count", "--json", "--strict", fileWith(`${line()}garbage\n${line()}`)]);
   expect(called).toMatchObject({ exitCode: 65, stdout: "" });
   expect(called.stderr).toMatch(/detailed\.jsonl:2: not counted: no event: garbage\n1 line is no fence event\n/);
+});
+
+it.each([
+  ["count", "--by", "action"],
+  ["count", "--node", "a-77"],
+  ["events", "--node", "a-77"],
+  ["events", "--action", "off", "--reverse"],
+  ["events", "--limit", "1"],
+  ["nodes", "--since", "2025-01-10T14:00:00Z"],
+])("parses every line with --strict, so that one damaged inside is found by %s %s %s", async (...words) => {
+  const damaged = line({ target_node: "b-2", time_ms: Date.UTC(2025, 0, 9) }).replace('"found"', '"fou');
+  const path = fileWith(line({ target_node: "a-77" }) + damaged + line({ target_node: "a-77" }).repeat(2));
+  const called = await analyze([...words, "--strict", path]);
+  expect(called).toMatchObject({ exitCode: 65, stderr: expect.stringContaining(`${path}:2: not counted: no JSON`) });
+});
+
+it("does not jump over what is older than --since with --strict", async () => {
+  const lines = [...eventLines({ count: 2_000, endMs: NOW.getTime() })];
+  lines[9] = lines[9]?.replace('"result":"', '"result":') ?? "";
+  const path = fileWith(`${lines.join("\n")}\n`);
+  for (const words of [[], ["--reverse"]]) {
+    expect(await analyze(["events", "--since", "1h", ...words, path])).toMatchObject({ exitCode: 0, stderr: "" });
+    const called = await analyze(["events", "--since", "1h", "--strict", ...words, path]);
+    expect(called).toMatchObject({ exitCode: 65, stderr: expect.stringContaining(`${path}:10: not counted: no JSON`) });
+  }
 });
 
 it("shows the first five bad lines and says how many there are", async () => {
@@ -285,4 +311,107 @@ it("reads a pipe that has a name, as the shell's <(…), and never a second time
     exitCode: 64,
     stderr: `tail: ${pipe}: a pipe is no log that can be followed\n`,
   });
+});
+
+/** So big that another core is given a part of it, where there is one. */
+const BIG_BYTES = 52 * 1024 * 1024;
+const EXECUTABLE = join(import.meta.dirname, "../../bin/fencepost");
+const ofNode = async (path: string, self?: readonly [string, ...string[]]) => {
+  const words = ["events", "--json", "--node", "compute-node-3", path];
+  const { exitCode, stderr, lines } = await analyze(words, self ? { self } : {});
+  return { exitCode, stderr, count: lines.length };
+};
+/** Lines of other nodes, and every 100th of compute-node-3. */
+const bigLines = (): string[] => {
+  const other = line({ target_node: "compute-node-4", details: "x".repeat(5_000) });
+  const wanted = line({ details: "x".repeat(5_000) });
+  const count = Math.ceil(BIG_BYTES / other.length);
+  return Array.from({ length: count }, (_, index) => (index % 100 === 0 ? wanted : other));
+};
+
+it.each(["/bin/false", "/bin/true", "/nonexistent/program"])(
+  "searches by itself what another process, %s, did not",
+  async (command) => {
+    const lines = bigLines();
+    lines[lines.length - 2] = "torn\n";
+    const path = fileWith(lines.join(""));
+    expect(await ofNode(path, [command])).toEqual({
+      exitCode: 0,
+      count: Math.ceil(lines.length / 100),
+      stderr: expect.stringContaining(`${path}:${lines.length - 1}: not counted: no event: torn`),
+    });
+  },
+);
+
+it("goes on where another process was killed", async () => {
+  const lines = bigLines();
+  const path = fileWith(lines.join(""));
+  // It comes as far as it comes: some of what it found, and half a line.
+  const self = ["/bin/sh", "-c", `"$0" "$@" | head -c 12000`, EXECUTABLE] as const;
+  expect(await ofNode(path, self)).toEqual({ exitCode: 0, count: Math.ceil(lines.length / 100), stderr: "" });
+});
+
+it("reads the file that it opened, though it is rotated before another process opens it", async () => {
+  const lines = bigLines();
+  const path = fileWith(lines.join(""));
+  const rotate = `mv ${path} ${path}.1; head -n 5 ${path}.1 >${path}; exec "$0" "$@"`;
+  expect(await ofNode(path, ["/bin/sh", "-c", rotate, EXECUTABLE])).toEqual({
+    exitCode: 0,
+    count: Math.ceil(lines.length / 100),
+    stderr: "",
+  });
+});
+
+it("gives the events of a log in disorder in one order, whoever reads it", async () => {
+  const count = 9_000;
+  const at = (index: number) => ({ time_ms: 1736518996789 + ((index * 7_919) % count) * 1_000 });
+  const lines = Array.from({ length: count }, (_, index) => line({ ...at(index), details: "x".repeat(6_000) }));
+  const path = fileWith(lines.join(""));
+  const words = ["events", "--json", "--node", "compute-node-3", path];
+  const alone = await analyze(words);
+  expect(alone.lines.length).toBe(count);
+  expect((await analyze(words, { self: [EXECUTABLE] })).stdout).toBe(alone.stdout);
+});
+
+it("counts a line as too long by its length, wherever it stands and whoever reads it", async () => {
+  const most = 1024 * 1024;
+  const long = (length: number): string =>
+    `${line({ details: "" }).trimEnd().slice(0, -1)},"x":"${"x".repeat(length)}"}`;
+  const ofLength = (length: number): string => `${long(length - long(0).length)}\n`;
+  const lines = bigLines();
+  const at = [0.2, 0.7, 0.8, 0.9].map((part) => Math.floor(lines.length * part) + 1);
+  const lengths = [most + 1, most + 100_000, most, most + 400_000];
+  for (const [index, place] of at.entries()) lines[place] = ofLength(lengths[index] ?? 0);
+  const path = fileWith(lines.join(""));
+  const alone = await ofNode(path);
+  expect(alone.count).toBe(Math.ceil(lines.length / 100) + 1);
+  for (const index of [0, 1, 3]) {
+    expect(alone.stderr).toContain(
+      `:${(at[index] ?? 0) + 1}: not counted: a line of ${(lengths[index] ?? 0) + 1} bytes`,
+    );
+  }
+  expect(await ofNode(path, [EXECUTABLE])).toEqual(alone);
+  const reversed = await analyze(["events", "--json", "--reverse", "--node", "compute-node-3", path]);
+  expect(reversed.lines.length).toBe(alone.count);
+  expect(reversed.stderr.split("\n").sort()).toEqual(alone.stderr.split("\n").sort());
+});
+
+it.each([[], ["--reverse"]])("says that a file was cut while it was read %s", async (...more) => {
+  const path = fileWith(line().repeat(20_000));
+  let cut = false;
+  const out = () => {
+    if (!cut) truncateSync(path, 1_000);
+    cut = true;
+  };
+  const { exitCode, stderr } = await analyze(["events", "--json", ...more, path], { out });
+  expect({ exitCode, stderr }).toEqual({ exitCode: 65, stderr: `${path}: it was cut while it was read\n` });
+});
+
+it("finds a long literal, and only that", async () => {
+  const literal = `${"-".repeat(99)}x`;
+  const lines = bigLines().slice(0, 2_000);
+  lines[7] = line({ details: `y${literal.repeat(3)}` });
+  lines[8] = line({ details: literal.slice(1) });
+  const { lines: found } = await analyze(["events", "--json", `--grep=${literal}`, fileWith(lines.join(""))]);
+  expect(found).toEqual([lines[7]?.trimEnd()]);
 });

@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { decodeRecord, isEvent } from "../../src/analyze/decode.ts";
 import type { AnalyzedEvent } from "../../src/analyze/event.ts";
 import { incidentJoiner, joinIncidents } from "../../src/analyze/incidents.ts";
-import { analyze, CAPTURED, directoryWith, outcome, record } from "./run-analyze.ts";
+import { showZone } from "../../src/analyze/table.ts";
+import { analyze, CAPTURED, directoryWith, fileWith, outcome, record } from "./run-analyze.ts";
 
 const at = (seconds: number): number => Date.parse("2026-11-20T10:00:00Z") + seconds * 1000;
 const events = (...records: object[]): AnalyzedEvent[] =>
@@ -192,16 +193,24 @@ it("joins names that differ in case, as Pacemaker does", () => {
 
 it("never loses or doubles a line, and comes in the order of the start, whatever the lines are", () => {
   const one = fc.record({
-    time: fc.integer({ min: 0, max: 5_000 }).map(at),
+    time: fc.integer({ min: 0, max: 9_000 }).map(at),
     action: fc.constantFrom("off", "on", "reboot"),
     target: fc.constantFrom("a", "b"),
     status: fc.constantFrom("initiated", "refused", "succeeded", "failed"),
     recorder: fc.constantFrom("x", "y"),
     source: fc.constantFrom("stonith", "manual", "alert"),
+    askedBefore: fc.option(fc.integer({ min: 0, max: 1_800 }), { nil: undefined }),
   });
   fc.assert(
     fc.property(fc.array(one, { maxLength: 40 }), (records) => {
-      const all = events(...records.map((words) => record(words))).sort((a, b) => a.timeMs - b.timeMs);
+      const all = events(
+        ...records.map(({ askedBefore, ...words }) =>
+          record({
+            ...words,
+            ...(askedBefore !== undefined && { operation: { started_ms: words.time - askedBefore * 1_000 } }),
+          }),
+        ),
+      ).sort((a, b) => a.timeMs - b.timeMs);
       const joiner = incidentJoiner();
       const found = [...all.flatMap((event) => joiner.add(event)), ...joiner.end()];
       const lines = found.flatMap(({ events, outcomes }) => [...events, ...outcomes]);
@@ -231,8 +240,8 @@ describe("the command", () => {
   it("shows one line a fence, on 80 columns", async () => {
     const { lines } = await analyze(["incidents", directory()]);
     for (const line of lines) expect([...line].length).toBeLessThanOrEqual(80);
-    expect(lines[0]?.split(/ +/)).toEqual(["STARTED", "NODE", "ACTION", "RESULT", "TOOK", "GFS2"]);
-    expect(lines[1]).toMatch(/^2026-11-20 \d\d:\d\d:\d\d {2}compute-node-2 {2}reboot {2}succeeded {2}33 s {2}gfs2-/);
+    expect(lines[0]?.split(/ {2,}/)).toEqual([`STARTED ${showZone()}`, "NODE", "ACTION", "RESULT", "TOOK", "GFS2"]);
+    expect(lines[1]).toMatch(/^2026-11-20 \d\d:\d\d:\d\d +compute-node-2 {2}reboot {2}succeeded {2}≥33 s {2}gfs2-/);
     expect(lines.filter((line) => /^\d{4}-/.test(line))).toHaveLength(3);
     const wide = await analyze(["incidents", directory()], { columns: 200 });
     expect(wide.lines).toEqual([
@@ -251,6 +260,7 @@ describe("the command", () => {
         action: "reboot",
         result: "succeeded",
         duration_ms: 33_000,
+        duration_is_minimum: true,
         gfs2: "found",
         recorded: true,
         lines: [{ line: 1 }, { line: 2 }, { line: 1, source: "alert" }],
@@ -260,6 +270,7 @@ describe("the command", () => {
         action: "off",
         result: "unknown",
         duration_ms: null,
+        duration_is_minimum: null,
         gfs2: "unknown",
         gfs2_filesystems: [],
       },
@@ -304,10 +315,75 @@ describe("the command", () => {
         action: "reboot",
         result: "succeeded",
         recorded: false,
+        // The history says when it was over.
+        started: null,
+        started_ms: null,
+        duration_ms: null,
+        completed_ms: Date.parse("2026-11-20T10:50:46Z"),
         delegate: "compute-node-3",
         lines: [],
       },
     ]);
+  });
+
+  it("begins when Pacemaker was asked, where the outcome says so, and not with the recorder's line", async () => {
+    const logs = (operation: object) =>
+      directoryWith({
+        "fence-events-detailed.jsonl": [
+          record({ time: "2026-11-20T10:43:18Z" }),
+          record({ time: "2026-11-20T10:43:19Z", recorder: "compute-node-3" }),
+          record({ time: "2026-11-20T10:44:06Z", action: "on" }),
+        ],
+        "fence-outcomes.jsonl": [outcome({ time: "2026-11-20T10:44:08.169Z", operation })],
+      });
+    const asked = logs({ started_ms: Date.parse("2026-11-20T10:40:45.221Z") });
+    expect((await analyze(["incidents", asked, "--json"])).json()).toMatchObject([
+      {
+        started: "2026-11-20T10:40:45.221Z",
+        duration_ms: 202_948,
+        duration_is_minimum: false,
+        lines: [{}, {}, {}, {}],
+      },
+    ]);
+    const none = await analyze(["incidents", asked, "--node", "nobody"]);
+    expect(none).toMatchObject({ exitCode: 0, stdout: "", stderr: "no incident matches\n" });
+    const shown = async (directory: string) => (await analyze(["incidents", directory], { columns: 200 })).lines[1];
+    expect(await shown(asked)).toMatch(/:40:45 .* succeeded +3 min 23 s /);
+    expect(await shown(logs({}))).toMatch(/:43:18 .* succeeded +at least 50 s /);
+    // A start after the end is none.
+    expect(await shown(logs({ started_ms: Date.parse("2026-11-20T10:45:00Z") }))).toMatch(/:43:18 .* at least 50 s /);
+    // A clock that is behind: an incident does not begin after its own first line.
+    const behind = logs({ started_ms: Date.parse("2026-11-20T10:43:21Z") });
+    expect(await shown(behind)).toMatch(/:43:18 .* succeeded +50 s /);
+    // So says `why`, where no other log tells.
+    const headline = async (directory: string) => {
+      const words = ["why", "compute-node-2", "--corosync-log", fileWith("", "corosync.log"), directory];
+      return (await analyze(words, { columns: 200 })).lines[0];
+    };
+    expect(await headline(asked)).toMatch(/: reboot succeeded after 3 min 23 s, .*:40:45$/);
+    expect(await headline(logs({}))).toMatch(/: reboot succeeded after at least 50 s, .*:43:18$/);
+    const alone = directoryWith({ "fence-outcomes.jsonl": [outcome({ time: "2026-11-20T10:44:08Z" })] });
+    expect((await analyze(["incidents", alone, "--json"])).json()).toMatchObject([
+      { started: null, duration_ms: null },
+    ]);
+    expect(await shown(alone)).toMatch(/^ended 2026-11-20 \d\d:44:08 .* succeeded +- /);
+  });
+
+  it("takes no line for a fence of the history that is hardly its, and does not say that nobody recorded it", async () => {
+    const logs = directoryWith({
+      "fence-events-detailed.jsonl": [
+        record({ time: "2026-11-20T10:43:18Z" }),
+        record({ time: "2026-11-20T10:44:06Z", action: "on" }),
+      ],
+    });
+    const words = ["--history", `${CAPTURED}/d-scripted-run-quiet-host/after/stonith_admin-history.xml`];
+    expect((await analyze(["incidents", logs, ...words, "--json"])).json()).toMatchObject([
+      { result: "unknown", duration_ms: null, recorded: true },
+      { result: "succeeded", duration_ms: null, recorded: null },
+    ]);
+    const { lines } = await analyze(["incidents", logs, ...words]);
+    for (const line of lines) expect([...line].length).toBeLessThanOrEqual(80);
+    expect(lines.at(-1)).toMatch(/^≤2026-11-20 \d\d:10:46 .* succeeded +- +unknown$/);
   });
 
   it.each([

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decodeRecord, isEvent } from "../../src/analyze/decode.ts";
 import { joinIncidents } from "../../src/analyze/incidents.ts";
 import { DEFAULT_THRESHOLDS, patternFinder, type Thresholds } from "../../src/analyze/patterns.ts";
+import { showZone } from "../../src/analyze/table.ts";
 import { analyze, directoryWith, outcome, record } from "./run-analyze.ts";
 
 const at = (minutes: number): number => Date.parse("2026-11-20T10:00:00Z") + minutes * 60_000;
@@ -67,8 +68,25 @@ it("finds slow and failing devices where an outcome tells", () => {
     record({ time: at(100) }),
     outcome({ time: at(100.5), status: "failed", operation: { device: "ipmi-2", reason: "no route to host" } }),
   ]);
-  expect(slow).toMatchObject([{ device: "ipmi-2", count: 1, of: 2, worstMs: 180_000 }]);
+  expect(slow).toMatchObject([{ device: "ipmi-2", count: 1, of: 2, worstMs: 180_000, worstIsMinimum: true }]);
   expect(failing).toMatchObject([{ device: "ipmi-2", failed: 1, of: 2, lastReason: "no route to host" }]);
+});
+
+it("calls slow what took long from the request, or at least too long, and does not know of the others", () => {
+  const device = { device: "ipmi-2" };
+  const { slow, slowUnknown } = find([
+    record({ time: at(0) }),
+    outcome({ time: at(0.5), operation: { ...device, started_ms: at(-2) } }),
+    record({ time: at(100) }),
+    outcome({ time: at(100.5), operation: { ...device, started_ms: at(99.9) } }),
+    record({ time: at(200) }),
+    outcome({ time: at(202), operation: device }),
+    record({ time: at(300) }),
+    outcome({ time: at(300.5), operation: device }),
+    outcome({ time: at(400), operation: device }),
+  ]);
+  expect(slow).toMatchObject([{ count: 2, of: 5, worstMs: 150_000, worstIsMinimum: false }]);
+  expect(slowUnknown).toBe(2);
 });
 
 it("finds fences whose GFS2 context nobody could tell, and why", () => {
@@ -98,9 +116,22 @@ describe("the command", () => {
     const { exitCode, stdout, lines } = await analyze(["patterns", directory()]);
     expect(exitCode).toBe(0);
     expect(stdout).toContain(
-      "3 fences in 3 incidents; 0 refused\n\nFlapping nodes (3 fences within 24 h)\n  compute-node-2: 3 times, ",
+      `3 fences in 3 incidents; 0 refused; times in ${showZone()}\n\nFlapping nodes (3 fences within 24 h)\n  compute-node-2: 3 times, `,
     );
     for (const line of lines) expect([...line].length).toBeLessThanOrEqual(80);
+  });
+
+  it("says when a duration is a minimum, and of how many fences it is not known", async () => {
+    const logs = directoryWith({
+      "fence-events-detailed.jsonl": [record({ time: at(0) }), record({ time: at(100) })],
+      "fence-outcomes.jsonl": [outcome({ time: at(2) }), outcome({ time: at(100.5) })],
+    });
+    const { stdout } = await analyze(["patterns", logs]);
+    expect(stdout).toContain("1 of 2, worst at least 2 min\n");
+    expect(stdout).toContain("  not known of 1 fence: nothing says when Pacemaker was asked\n");
+    expect((await analyze(["patterns", logs, "--json"])).json()).toMatchObject([
+      { slow: [{ worst_ms: 120_000, worst_is_minimum: true }], slow_unknown: 1 },
+    ]);
   });
 
   it("takes its thresholds from options", async () => {

@@ -1,11 +1,9 @@
-/** What is asked for, in words: filters, times, order; and how the answer looks. */
+/** What is asked for, in words: filters, order; and how the answer looks. */
 
-import { spawnSync } from "node:child_process";
-import { appendFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { eventLines } from "../../bench/events.ts";
-import { parseTime } from "../../src/analyze/time.ts";
+import { showZone } from "../../src/analyze/table.ts";
 import { analyze, fileWith, line, NOW, originalLine } from "./run-analyze.ts";
 
 const targets = ({ stdout }: { stdout: string }) => stdout.match(/(?<="target_node": ?")[^"]*/g) ?? [];
@@ -36,6 +34,15 @@ it.each([
   [["--fs", "unknown"], ["rabbit"]],
   [["--fs", "none"], ["compute-node-10"]],
   [["--fs", "disabled"], []],
+  [
+    ["--fs", "none-detected"],
+    ["compute-node-10", "rabbit"],
+  ],
+  [
+    ["--fs", "GFS2-b,None-Detected"],
+    ["Compute-Node-2", "compute-node-10", "rabbit"],
+  ],
+  [["--fs", "*b*,no-such"], ["Compute-Node-2"]],
   [["--recorder", "r-2"], ["rabbit"]],
   [["--source", "manual"], ["compute-node-1"]],
   [["--grep", '"rabbit"'], ["rabbit"]],
@@ -66,12 +73,22 @@ it.each([
   ["--grep", "(", /--grep:/],
   ["--since", "soonish", /--since: not a time/],
   ["--since", "2025-02-31", /--since: not a time/],
+  ["--until", "2025-13", /--until: not a time/],
   ["--limit", "many", /--limit: not a number/],
   ["--by", "a,a", /--by: not a list of different keys/],
   ["--bogus", "1", /Unknown argument: bogus/],
+  ["--action", "shutdown", /^--action: no event can have it: shutdown\n$/],
+  ["--action", "off,shut*", /^--action: no event can have it: shut\*\n$/],
+  ["--status", "bogus", /^--status: no event can have it: bogus\n$/],
+  ["--status", "success", /^--status: no event can have it: success\n$/],
+  ["--source", "foo", /^--source: no event can have it: foo\n$/],
+  ["--node", "[", /^--node: a glob that does not end: \[\n$/],
+  ["--fs", "a{b", /^--fs: a glob that does not end: a\{b\n$/],
+  ["--by", "actoin", /^--by: no event has the key actoin\n$/],
+  ["--by", "action,discovery.resutl", /^--by: no event has the key discovery.resutl\n$/],
 ])("takes %s %s for wrong words", async (option, value, message) => {
   const called = await analyze(["count", option, value, fileWith(line())]);
-  expect(called).toMatchObject({ exitCode: 64, stderr: expect.stringMatching(message) });
+  expect(called).toMatchObject({ exitCode: 64, stdout: "", stderr: expect.stringMatching(message) });
 });
 
 it.each([
@@ -96,103 +113,6 @@ it.each([
   const words = [command, option, ...value, ...(command === "why" ? ["compute-node-2"] : []), fileWith(line())];
   expect(await analyze(words)).toMatchObject({ exitCode: 64, stdout: "" });
   expect((await analyze([command, "--help"])).stdout).not.toContain(option);
-});
-
-it.each([
-  ["90m", "2025-01-10T13:30:00.000Z", "2025-01-10T13:30:00.000Z"],
-  ["2h", "2025-01-10T13:00:00.000Z", "2025-01-10T13:00:00.000Z"],
-  ["3d", "2025-01-07T15:00:00.000Z", "2025-01-07T15:00:00.000Z"],
-  ["1736518996", "2025-01-10T14:23:16.000Z", "2025-01-10T14:23:16.999Z"],
-  ["1736518996789", "2025-01-10T14:23:16.789Z", "2025-01-10T14:23:16.789Z"],
-  ["2025-01-10T14:23:16Z", "2025-01-10T14:23:16.000Z", "2025-01-10T14:23:16.999Z"],
-  ["2025-01-10T14:23Z", "2025-01-10T14:23:00.000Z", "2025-01-10T14:23:59.999Z"],
-  ["2025-01-10 14:23:16.5+02:00", "2025-01-10T12:23:16.500Z", "2025-01-10T12:23:16.500Z"],
-])("understands the time %s", async (text, since, until) => {
-  expect(new Date(await parseTime(text, "since", NOW)).toISOString()).toBe(since);
-  expect(new Date(await parseTime(text, "until", NOW)).toISOString()).toBe(until);
-});
-
-it.each(["yesterday", "2025-01-09", "last thursday"])("takes %s for the whole local day", async (text) => {
-  const start = new Date(2025, 0, 9).getTime();
-  expect(await parseTime(text, "since", NOW)).toBe(start);
-  expect(await parseTime(text, "until", NOW)).toBe(new Date(2025, 0, 10).getTime() - 1);
-});
-
-// A Saturday.
-const NOVEMBER = new Date(2026, 10, 21, 12);
-const day = (year: number, month: number, date: number) => [
-  new Date(year, month - 1, date).getTime(),
-  new Date(year, month - 1, date + 1).getTime() - 1,
-];
-const minute = (...words: [number, number, number, number, number]) => {
-  const [year, month, ...rest] = words;
-  const start = new Date(year, month - 1, ...rest).getTime();
-  return [start, start + 59_999];
-};
-it.each([
-  ["monday", day(2026, 11, 16)],
-  ["monday 14:00", minute(2026, 11, 16, 14, 0)],
-  ["saturday", day(2026, 11, 21)],
-  ["Jan 10", day(2026, 1, 10)],
-  ["december 24", day(2025, 12, 24)],
-  ["Jan 10 14:23", minute(2026, 1, 10, 14, 23)],
-  ["january", [new Date(2026, 0, 1).getTime(), new Date(2026, 1, 1).getTime() - 1]],
-  ["this month", [new Date(2026, 10, 1).getTime(), new Date(2026, 11, 1).getTime() - 1]],
-  ["Jan 10 14:23:16.057", [0, 0].map(() => new Date(2026, 0, 10, 14, 23, 16, 57).getTime())],
-  ["midnight", minute(2026, 11, 21, 0, 0)],
-  ["14:00", minute(2026, 11, 20, 14, 0)],
-  ["Nov 21 14:00", minute(2026, 11, 21, 14, 0)], // later today
-  ["2 months ago", day(2026, 9, 21)],
-  // Said to be in the future.
-  ["next monday", day(2026, 11, 23)],
-  ["tomorrow", day(2026, 11, 22)],
-  ["Jan 10 2027", day(2027, 1, 10)],
-  ["2027-01-10", day(2027, 1, 10)],
-] as const)(
-  "takes %s for the last one that has begun, unless it is said to be in the future",
-  async (text, [start, end]) => {
-    expect(await parseTime(text, "since", NOVEMBER)).toBe(start);
-    expect(await parseTime(text, "until", NOVEMBER)).toBe(end);
-  },
-);
-
-it.each(["yesterday evening", "last night", "this week", "last week", "last month", "this sunday"])(
-  "refuses %s, of which not everybody would say when it begins and ends",
-  async (text) => {
-    await expect(parseTime(text, "since", NOVEMBER)).rejects.toMatchObject({
-      kind: "usage",
-      message: `--since: can mean more than one time: ${text}`,
-    });
-  },
-);
-
-it("refuses a 29 February that the last year does not have", async () => {
-  await expect(parseTime("Feb 29", "since", new Date(2028, 0, 5))).rejects.toMatchObject({ kind: "usage" });
-});
-
-it.each([
-  [
-    "twice, from its first pass to its second",
-    "2025-10-26T02:30",
-    "2025-10-26T00:30:00.000Z",
-    "2025-10-26T01:30:59.999Z",
-  ],
-  ["never, at the change", "2025-03-30T02:30", "2025-03-30T01:00:00.000Z", "2025-03-30T00:59:59.999Z"],
-  ["once, with a zone", "2025-10-26T02:30+01:00", "2025-10-26T01:30:00.000Z", "2025-10-26T01:30:59.999Z"],
-  ["once, the day having 25 hours", "2025-10-26", "2025-10-25T22:00:00.000Z", "2025-10-26T22:59:59.999Z"],
-])("takes a time that the clocks show %s: %s", (_, text, since, until) => {
-  // A zone can only be set for a process of its own.
-  const { stdout } = spawnSync(
-    process.execPath,
-    [
-      "-e",
-      `const { parseTime } = await import(${JSON.stringify(join(import.meta.dirname, "../../src/analyze/time.ts"))});
-      for (const side of ["since", "until"])
-        console.log(new Date(await parseTime(${JSON.stringify(text)}, side, new Date())).toISOString());`,
-    ],
-    { env: { PATH: process.env.PATH ?? "", TZ: "Europe/Berlin" }, encoding: "utf8" },
-  );
-  expect(stdout.trim().split("\n")).toEqual([since, until]);
 });
 
 it("finds an event that was recorded long after it happened, and shows it where it belongs", async () => {
@@ -331,6 +251,41 @@ it("takes a line with an impossible time for a bad one, and shows the others", a
   }
 });
 
+it("limits and turns round the rows of a sum, not the events that it counts", async () => {
+  const files = ["fs-1", "fs-2", "fs-3"];
+  const at = (day: number, ...names: string[]) =>
+    names.map((name) =>
+      line({
+        ...{ target_node: name, time_ms: new Date(2025, 0, day, 12).getTime() },
+        gfs2_filesystems: files.slice(0, name.length),
+      }),
+    );
+  const path = fileWith([...at(6, "a", "aa", "aaa"), ...at(7, "aa", "aaa"), ...at(8, "aaa")].join(""));
+  type Answer = { total: number; rows: Record<string, unknown>[] };
+  const asked = async (key: string, ...words: string[]) => {
+    const [{ total, rows }] = (await analyze([...words, "--json", path])).json() as [Answer];
+    return [total, ...rows.map((row) => row[key])];
+  };
+  expect(await asked("count", "count", "--by", "node", "--limit", "2")).toEqual([6, 3, 2]);
+  expect(await asked("count", "count", "--by", "node", "--reverse", "--limit", "2")).toEqual([6, 1, 2]);
+  expect(await asked("events", "nodes", "--limit", "1")).toEqual([6, 3]);
+  expect(await asked("node", "nodes", "--reverse")).toEqual([6, "a", "aa", "aaa"]);
+  expect(await asked("events", "filesystems", "--limit", "2")).toEqual([6, 6, 5]);
+  expect(await asked("count", "timeline", "--reverse", "--limit", "2")).toEqual([6, 1, 2]);
+  expect(await asked("count", "count", "--limit", "0")).toEqual([6]);
+  const text = async (...words: string[]) => (await analyze([...words, "--limit", "1", path])).lines;
+  expect(await text("count", "--by", "node")).toEqual([
+    expect.stringMatching(/^COUNT/),
+    expect.stringMatching(/^ +3 +aaa$/),
+    "6 events; 2 more rows beyond --limit",
+  ]);
+  expect((await text("nodes")).at(-1)).toBe("3 nodes, 6 events; 2 more rows beyond --limit");
+  expect((await text("filesystems")).slice(-2).join("")).toMatch(
+    /^6 events: .* not looked for; 2 more {2}rows beyond --limit$/,
+  );
+  expect((await text("timeline")).at(-1)).toBe("6 events; 2 more rows beyond --limit");
+});
+
 it("shows a timeline to the hour also when a clock stood at 1970, without every hour since", async () => {
   const at = (hour: number) => line({ time_ms: new Date(2025, 0, 10, hour).getTime() });
   const path = fileWith(line({ time_ms: 1 }) + at(10) + at(13));
@@ -341,19 +296,44 @@ it("shows a timeline to the hour also when a clock stood at 1970, without every 
   expect(stderr).toMatch(/^timeline: 19\S+ \d\d:00 to 2025-01-10 10:00: too many hours without events to show each\n$/);
 });
 
+it.each([
+  ["events", /^TIME {2,}ACTION/],
+  ["nodes", / LAST {2,}GFS2/],
+  ["filesystems", / FIRST {2,}LAST$/],
+  ["timeline", /^DAY +COUNT/],
+  ["timeline --by hour", /^HOUR +COUNT/],
+] as const)("says in which zone the times of %s are", async (words, untold) => {
+  const { lines } = await analyze([...words.split(" "), fileWith(line())]);
+  expect(lines[0]).not.toMatch(untold);
+  expect(lines[0]).toContain(` ${showZone()}`);
+});
+
 const SUBCOMMANDS = ["events", "count --by node,fs", "nodes", "filesystems", "timeline --by hour"];
 
-it.each([80, 200])("fits a screen of %d columns", async (columns) => {
-  const path = fileWith("");
-  const names = ["a-filesystem-with-a-rather-long-name", "b-filesystem", "c-filesystem-that-goes-on"];
-  writeFileSync(path, line({ target_node: "compute-node-with-a-long-name-0001", gfs2_filesystems: names }).repeat(3));
+it.each([80, 200])("fits a screen of %d columns, and breaks no name for it", async (columns) => {
+  const lines = [...eventLines({ count: 300, endMs: NOW.getTime(), nodes: 40 })];
+  const path = fileWith(`${lines.join("\n")}\n`);
   for (const words of SUBCOMMANDS) {
     const { stdout } = await analyze([...words.split(" "), path], { columns });
-    expect(Math.max(...stdout.split("\n").map((text) => [...text].length)), `${words}\n${stdout}`).toBeLessThanOrEqual(
-      columns,
-    );
-    for (const name of words === "events" && columns === 200 ? names : []) expect(stdout).toContain(name);
+    const widest = Math.max(...stdout.split("\n").map((text) => [...text].length));
+    expect(widest, `${words}\n${stdout}`).toBeLessThanOrEqual(columns);
+    for (const part of stdout.match(/(?:compute|rabbit)-[\w-]*|nnf-[\w-]*|\S*age-\d+/g) ?? [])
+      expect(part, words).toMatch(/^(?:(?:compute|rabbit)-node|nnf-storage)-\d+$/);
+    if (words === "events") expect(stdout.includes("RECORDER")).toBe(columns === 200);
   }
+});
+
+it("lets a line be longer than the screen rather than break a name that is", async () => {
+  const name = "compute-node-with-a-long-name-0001.rack-12.example.org";
+  const files = ["a-filesystem-with-a-rather-long-name", "b-filesystem"];
+  const path = fileWith(line({ target_node: name, gfs2_filesystems: files }));
+  for (const words of SUBCOMMANDS.slice(0, 3)) {
+    const { stdout } = await analyze([...words.split(" "), path], { columns: 60 });
+    expect(stdout, words).toContain(name);
+  }
+  expect((await analyze(["events", path], { columns: 60 })).stdout).toMatch(
+    / {2}a-filesystem-with-a-rather-long-name,\n +b-filesystem\n/,
+  );
 });
 
 it("uses colour only where the terminal takes it, and never lets a name bring its own", async () => {
@@ -362,6 +342,13 @@ it("uses colour only where the terminal takes it, and never lets a name bring it
   const coloured = (await analyze(["events", path], { colour: true, columns: 200 })).stdout;
   expect(coloured).toContain("\u001b[31mrefused");
   expect(coloured).toContain("\\u001b[31mred");
+});
+
+it("paints green only what succeeded, because a fence that began is no success", async () => {
+  const path = fileWith(["initiated", "requested", "succeeded", "failed"].map((status) => line({ status })).join(""));
+  const { stdout } = await analyze(["events", path], { colour: true, columns: 200 });
+  const painted = stdout.split("\u001b[").flatMap((part) => /^(3[1-6])m(\w+)/.exec(part)?.slice(1).join(" ") ?? []);
+  expect(painted, stdout).toEqual(["32 succeeded", "31 failed"]);
 });
 
 it.each([[], ["events"], ["count"], ["nodes"], ["filesystems"], ["timeline"]])(
@@ -373,6 +360,18 @@ it.each([[], ["events"], ["count"], ["nodes"], ["filesystems"], ["timeline"]])(
     expect(called.stdout).toContain("Exit: 0 done");
   },
 );
+
+it.each([
+  ...["events", "count", "nodes", "filesystems", "timeline", "report", "export"],
+  ...["incidents", "why", "patterns", "tail", "verify", "reconcile"],
+])("keeps each example of %s on one line of a screen of 80 columns", async (name) => {
+  const module = (await import(`../../src/analyze/commands/${name}.ts`)) as Record<string, { examples?: [string][] }>;
+  const examples = Object.values(module).flatMap(({ examples: found = [] }) => found.map(([line]) => line));
+  expect(examples.length).toBeGreaterThan(0);
+  const { stdout } = await analyze([name, "--help"], { columns: 80 });
+  for (const line of stdout.split("\n")) expect([...line].length, line).toBeLessThanOrEqual(80);
+  for (const line of examples) expect(stdout).toContain(`\n  fencepost analyze ${line}`);
+});
 
 it("does not know other subcommands", async () => {
   expect(await analyze(["evnts"])).toMatchObject({

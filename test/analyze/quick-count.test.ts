@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { decodeLine, isEvent } from "../../src/analyze/decode.ts";
 import { matchesEvent, NO_FILTERS } from "../../src/analyze/filter.ts";
-import { addRecord, newTally, parseFields, rowsOf } from "../../src/analyze/tally.ts";
+import { addRecord, newTally, parseFields, rowOf, sortedCounts } from "../../src/analyze/tally.ts";
 import { analyze, fileWith, line, originalLine } from "./run-analyze.ts";
 
 const WORDS = [
@@ -143,10 +143,12 @@ it("counts as parsing every line does, whatever the lines look like", async () =
         expect(JSON.parse(counted.stdout)).toEqual({
           by: names,
           total: tally.total,
-          rows: rowsOf(tally).map(({ values, count }) => ({
-            ...Object.fromEntries(names.map((name, index) => [name, values[index]])),
-            count,
-          })),
+          rows: sortedCounts(tally)
+            .map(rowOf)
+            .map(({ values, count }) => ({
+              ...Object.fromEntries(names.map((name, index) => [name, values[index]])),
+              count,
+            })),
         });
         const shown = await analyze(["events", "--json", ...filterWords, path]);
         expect(shown.stdout === "" ? 0 : shown.stdout.trimEnd().split("\n").length).toBe(events);

@@ -3,6 +3,7 @@ import { runAnalyze } from "../../src/analyze/cli.ts";
 import { decodeRecord, isEvent } from "../../src/analyze/decode.ts";
 import type { AnalyzedEvent } from "../../src/analyze/event.ts";
 import { differences, reconcile } from "../../src/analyze/reconcile.ts";
+import { showZone } from "../../src/analyze/table.ts";
 import type { HistoryEntry } from "../../src/records/fencing-history.ts";
 import { analyze, CAPTURED, contextFor, directoryWith, outcome, record } from "./run-analyze.ts";
 
@@ -85,15 +86,60 @@ describe("a fence is", () => {
     expect(compared([fence(60), second]).fences).toHaveLength(2);
   });
 
-  it("pending while it runs, its lines its own", () => {
+  it("pending while it runs, its lines its own, and not judged", () => {
     const result = compared(
       [fence(60), fence(undefined, { action: "off" })],
       record({ time: at(30) }),
       record({ time: at(100) }),
     );
-    expect(words(result)).toEqual(["recorded 1", "recorded 1"]);
+    expect(words(result)).toEqual(["recorded 1", "pending 1"]);
     expect(words(compared([fence(undefined)]))).toEqual(["pending 0"]);
     expect(differences(compared([fence(undefined)]))).toBe(0);
+  });
+
+  it("pending without lines that are older than a fence can be when the history was written", () => {
+    const old = events(record({ time: at(0) }), record({ time: at(48), action: "on" }));
+    const result = reconcile([fence(undefined)], old, { writtenMs: at(86_400) });
+    expect([words(result), result.beforeHistory]).toEqual([["pending 0"], 2]);
+    // Nor is such a line one without a fence: when a file was written only its own time says.
+    const later = reconcile([fence(undefined), fence(-60)], old, { writtenMs: at(86_400) });
+    expect([words(later), later.beforeHistory, later.withoutFence]).toEqual([["unrecorded 0", "pending 0"], 2, []]);
+    expect(words(reconcile([fence(undefined)], old, { writtenMs: at(60) }))).toEqual(["pending 2"]);
+  });
+
+  it("not judged, being the first of its node in the history, when only lines from long before may be its", () => {
+    const old = [record({ time: at(0) }), record({ time: at(48), action: "on" })];
+    const result = compared([fence(1_648)], ...old);
+    expect(words(result)).toEqual(["doubtful 0"]);
+    expect(result).toMatchObject({ fences: [{ doubtful: [{ timeMs: at(0) }, { timeMs: at(48) }] }], beforeHistory: 0 });
+    expect(differences(result)).toBe(1);
+    // After a clean-up of one node's history the others' reach further back.
+    expect(words(compared([fence(-9_000, { target: "compute-node-3" }), fence(1_648)], ...old))[1]).toBe("doubtful 0");
+    // The on is the last that a reboot does.
+    expect(words(compared([fence(460)], ...old))).toEqual(["doubtful 0"]);
+    // An alert told when that fence was over.
+    const told = compared([fence(1_648)], ...old, outcome({ time: at(50) }));
+    expect([words(told), told.beforeHistory]).toEqual([["unrecorded 0"], 2]);
+    // An alert of its own says that it had begun by then.
+    const asked = { started_ms: at(-1), completed_ms: at(1_648) };
+    const own = compared([fence(1_648)], ...old, outcome({ time: at(1_648), operation: asked }));
+    expect(words(own)).toEqual(["recorded 2"]);
+  });
+
+  it("recorded where the clock of who recorded it, and of its alert, is behind", () => {
+    const behind = [record({ time: at(43) }), record({ time: at(50), action: "on" }), outcome({ time: at(53) })];
+    expect(words(compared([fence(-3_600), fence(60)], ...behind))).toEqual(["unrecorded 0", "recorded 2"]);
+    expect(words(compared([fence(60)], ...behind))).toEqual(["recorded 2"]);
+  });
+
+  it("recorded when it took long, also as the first of its node in the history", () => {
+    const slow = [record({ time: at(0) }), record({ time: at(540), action: "on" })];
+    expect(words(compared([fence(590)], ...slow))).toEqual(["recorded 2"]);
+    // With a fence before it in the history there is nothing else whose line it could be.
+    expect(words(compared([fence(-60), fence(1_648)], ...slow))).toEqual(["unrecorded 0", "recorded 2"]);
+    // Its own line beside old ones.
+    const both = compared([fence(1_648)], ...slow, record({ time: at(1_600) }));
+    expect([words(both), both.beforeHistory]).toEqual([["recorded 1"], 2]);
   });
 
   it("of another action when the recorded one is not covered", () => {
@@ -133,12 +179,10 @@ describe("the command", () => {
   ];
 
   it("exits 0 when everything is recorded and 1 when something is missing, as diff does", async () => {
-    const whole = await analyze([
-      "reconcile",
-      directoryWith({ "fence-events-detailed.jsonl": both }),
-      "--history",
-      HISTORY,
-    ]);
+    const whole = await analyze(
+      ["reconcile", directoryWith({ "fence-events-detailed.jsonl": both }), "--history", HISTORY],
+      { columns: 200 },
+    );
     expect(whole).toMatchObject({
       exitCode: 0,
       lines: [expect.stringMatching(/^2 fences in Pacemaker's history .*: 2 recorded, 0 not$/)],
@@ -181,6 +225,7 @@ describe("the command", () => {
     expect(json()).toMatchObject([
       {
         differences: 1,
+        history_since: "2026-11-20T10:44:08.000Z",
         fences: [
           {
             recorded_as: "recorded",
@@ -213,8 +258,35 @@ describe("the command", () => {
     ];
     for (const since of [[], ["--since", "2026-11-20T10:30Z"]]) {
       const { json } = await analyze([...words, ...since]);
-      expect(json()).toMatchObject([{ differences: 0, fences: [{ recorded_as: "recorded" }] }]);
+      expect(json()).toMatchObject([{ fences: [{ recorded_as: "doubtful", doubtful_lines: [{ line: 1 }] }] }]);
     }
+  });
+
+  it("never calls a fence recorded by lines that another one left", async () => {
+    const shown = async (state: string, year: number) => {
+      const logs = directoryWith({
+        "fence-events-detailed.jsonl": [
+          record({ time: `${year}-11-20T10:43:18Z` }),
+          record({ time: `${year}-11-20T10:44:06Z`, action: "on" }),
+        ],
+      });
+      const history = `${CAPTURED}/d-scripted-run-quiet-host/${state}/stonith_admin-history.xml`;
+      const { exitCode, lines, stdout } = await analyze(["reconcile", logs, "--history", history], { columns: 200 });
+      return { exitCode, first: lines[0]?.replace(/since [-\d]+ [:\d]+ (\S+)\)/, "since then $1)"), stdout };
+    };
+    expect(await shown("window", 2024)).toMatchObject({
+      exitCode: 0,
+      first:
+        "1 fence in Pacemaker's history (none has ended: nothing can be compared): 0 recorded, 0 not, 1 running, not judged",
+      stdout: expect.stringContaining(
+        "2 lines of fences that the history does not hold, or of one that runs: not judged.",
+      ),
+    });
+    expect(await shown("after", 2026)).toMatchObject({
+      exitCode: 1,
+      first: `1 fence in Pacemaker's history (since then ${showZone()}): 0 recorded, 0 not, 1 cannot be judged`,
+      stdout: expect.stringContaining("off by rabbit-node-1, perhaps of an earlier fence; /"),
+    });
   });
 
   it("shows the command that writes a history as a shell takes it", async () => {
@@ -226,11 +298,31 @@ describe("the command", () => {
     });
   });
 
+  it("says what to try when what was given is no history", async () => {
+    for (const text of ["no XML\n", "<cib/>", "<pacemaker-result><fence_event/></pacemaker-result>"]) {
+      const logs = directoryWith({ "history.xml": text, "fence-events-detailed.jsonl": both });
+      const words = ["reconcile", "--history", `${logs}/history.xml`, logs];
+      await expect(runAnalyze(contextFor({}, { stdout: "", stderr: "" }), words, "x")).rejects.toMatchObject({
+        kind: "bad-output",
+        hint: expect.stringContaining("stonith_admin --history '*' --verbose"),
+      });
+    }
+  });
+
   it("names a history that cannot be read", async () => {
     const { exitCode, stderr } = await analyze(["reconcile", "--history", CAPTURED]);
     expect({ exitCode, stderr }).toMatchObject({
       exitCode: 74,
       stderr: expect.stringContaining("cannot be read: EISDIR"),
+    });
+  });
+
+  it("takes the history's words for --status, and refuses those of lines", async () => {
+    const { stdout } = await analyze(["reconcile", "--help"]);
+    expect(stdout).toMatch(/--status +success, succeeded, failed, pending/);
+    expect(await analyze(["reconcile", "--status", "initiated", "--history", "x"])).toMatchObject({
+      exitCode: 64,
+      stderr: expect.stringContaining("--status: no event can have it: initiated"),
     });
   });
 
@@ -241,7 +333,7 @@ describe("the command", () => {
       '<pacemaker-result><list name="fencing history" count="0"/><status code="0" message="OK"/></pacemaker-result>';
     const { exitCode, stdout } = await analyze(["reconcile", logs], { commands: { [command]: empty } });
     expect(exitCode).toBe(0);
-    expect(stdout).toContain("3 lines are older than the history and not judged");
+    expect(stdout).toContain("3 lines of fences that the history does not hold");
     for (const [answer, code] of [
       [{ outcome: "timed-out" }, 124],
       [{ outcome: "not-started", spawnError: "ENOENT" }, 69],

@@ -107,9 +107,11 @@ describe("timeline", () => {
 });
 
 describe("durations", () => {
+  const took = (ms: number) => ({ ms, isMinimum: false });
+
   it("knows median and 95th percentile to 5 %, and the longest exactly", () => {
     const { durations } = numbersOf(
-      Array.from({ length: 1000 }, (_, index) => incident({ durationMs: (index + 1) * 100 })),
+      Array.from({ length: 1000 }, (_, index) => incident({ duration: took((index + 1) * 100) })),
     );
     const [all] = durations.rows;
     expect(all?.known).toBe(1000);
@@ -119,17 +121,38 @@ describe("durations", () => {
     expect(durations.bins.reduce((sum, { count }) => sum + count, 0)).toBe(1000);
   });
 
+  it("says up to when a share of them took, and of a single one exactly that", () => {
+    const [one] = numbersOf([incident({ duration: took(50_169) })]).durations.rows;
+    expect(one).toMatchObject({ median: 50_169, p95: 50_169, longest: 50_169 });
+    const [two] = numbersOf([50_169, 90_000].map((ms) => incident({ duration: took(ms) }))).durations.rows;
+    expect(two?.median).toBeGreaterThanOrEqual(50_169);
+    expect(two?.median).toBeLessThan(50_169 * 1.05);
+    expect(two?.p95).toBe(90_000);
+  });
+
   it("takes a duration that is not known for no duration, not for zero", () => {
-    const { durations } = numbersOf([incident(), incident({ durationMs: 0 })]);
+    const { durations } = numbersOf([incident(), incident({ duration: took(0) })]);
     expect(durations.known).toBe(1);
     expect(durations.rows[0]).toMatchObject({ known: 1, median: 0, longest: 0 });
   });
 
+  it("counts those that are only a minimum", () => {
+    const { durations } = numbersOf([
+      incident({ device: "ipmi", duration: took(2000) }),
+      incident({ device: "pdu", duration: { ms: 50_000, isMinimum: true } }),
+    ]);
+    expect(durations.rows.map(({ name, known, minima }) => [name, known, minima])).toEqual([
+      ["", 2, 1],
+      ["ipmi", 1, 0],
+      ["pdu", 1, 1],
+    ]);
+  });
+
   it("tells devices apart", () => {
     const { durations } = numbersOf([
-      incident({ device: "ipmi", durationMs: 2000 }),
-      incident({ device: "pdu", durationMs: 9000, result: "failed" }),
-      incident({ device: "pdu", durationMs: 9000 }),
+      incident({ device: "ipmi", duration: took(2000) }),
+      incident({ device: "pdu", duration: took(9000), result: "failed" }),
+      incident({ device: "pdu", duration: took(9000) }),
     ]);
     expect(durations.rows.map(({ name, known, failed }) => [name, known, failed])).toEqual([
       ["", 3, 1],
@@ -189,7 +212,7 @@ describe("from the recorded lines", () => {
     return decoded;
   };
 
-  it("takes the time from the first line to the outcome, as `incidents` does", () => {
+  it("takes the time from the request to the outcome, as `incidents` does", () => {
     const [joined] = joinIncidents([
       event({ action: "off", target_node: "n1", time_ms: START }),
       event({
@@ -211,7 +234,7 @@ describe("from the recorded lines", () => {
     if (!joined) throw new Error("nothing was joined");
     expect(toReportIncident(joined)).toMatchObject({
       result: "succeeded",
-      durationMs: 8_000,
+      duration: { ms: 8_500, isMinimum: false },
       device: "r1",
       client: "pacemaker-controld@r2",
       lineCount: 2,
@@ -223,6 +246,6 @@ describe("from the recorded lines", () => {
       event({ action: "off", target_node: "n1", time_ms: START, status: "refused", guard_reason: "no topology" }),
     ]);
     if (!joined) throw new Error("nothing was joined");
-    expect(toReportIncident(joined)).toMatchObject({ result: "refused", reason: "no topology", durationMs: undefined });
+    expect(toReportIncident(joined)).toMatchObject({ result: "refused", reason: "no topology", duration: undefined });
   });
 });

@@ -11,7 +11,7 @@ export const incident = (more: Partial<ReportIncident> = {}): ReportIncident => 
   filesystems: ["shared"],
   context: "found",
   recorders: ["rabbit-node-1"],
-  durationMs: undefined,
+  duration: undefined,
   device: undefined,
   client: undefined,
   reason: undefined,

@@ -20,7 +20,12 @@ const HOSTILE = [
 ];
 
 const incident = (more: Partial<ReportIncident> = {}): ReportIncident =>
-  usualIncident({ durationMs: 1234, device: "ipmi", evidence: { file: "/var/log/a/x.jsonl", line: 7 }, ...more });
+  usualIncident({
+    duration: { ms: 1234, isMinimum: false },
+    device: "ipmi",
+    evidence: { file: "/var/log/a/x.jsonl", line: 7 },
+    ...more,
+  });
 
 const PROVENANCE: Provenance = {
   madeLocalMs: START,
@@ -60,6 +65,16 @@ describe("the page", () => {
     expect(text.match(/<script/g)).toHaveLength(2);
     expect(text).not.toMatch(/ (?:style|on\w+)="/);
     expect(text).not.toMatch(/https?:|url\(|@import|<link|<iframe|<img/);
+  });
+
+  it("calls a time without its beginning a minimum, and not the time from the request", async () => {
+    const whole = await pageOf([incident()]);
+    expect(whole.text).toContain("Known for 1 of 1 incident, from the request to Pacemaker's verdict.");
+    expect(whole.text).toContain('data-label="Duration">1.2 s<');
+    const { text } = await pageOf([incident({ duration: { ms: 50_169, isMinimum: true } })]);
+    expect(text).not.toContain("from the request");
+    expect(text).toContain("for all of them only from the first recorded line on: they took at least");
+    expect(text).toContain('data-label="Duration">at least 50 s<');
   });
 
   it("shows hostile names as text wherever they come", async () => {
@@ -164,7 +179,7 @@ describe("the table's data", () => {
         incident({
           timeMs: START + time,
           target: `n${index % 2}`,
-          durationMs: index === 1 ? undefined : index * 1000.4,
+          duration: index === 1 ? undefined : { ms: index * 1000.4, isMinimum: index === 3 },
           evidence: { file: `/log/${index % 2}`, line: 100 - index },
           lineCount: index + 1,
         }),
@@ -178,7 +193,7 @@ describe("the table's data", () => {
       [1, 60],
       [5, 0],
     ]);
-    expect(data.d).toEqual([4002, 3001, 2001, -1, 0, 1234]);
+    expect(data.d).toEqual([4002, -3003, 2001, -1, 0, 1234]);
     expect(data.c).toEqual([5, 4, 3, 2, 1, 1]);
     let line = 0;
     expect(data.l.map((step: number) => (line += step))).toEqual([96, 97, 98, 99, 100, 7]);

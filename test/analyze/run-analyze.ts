@@ -24,10 +24,12 @@ export type RunWorld = {
   now?: Date;
   stdin?: string | Uint8Array;
   out?: (text: string) => void;
+  /** How this program is started again. */
+  self?: readonly [string, ...string[]];
 };
 
 export function contextFor(
-  { commands, env = {}, columns = 80, colour = false, now = NOW, stdin = "", out }: RunWorld,
+  { commands, env = {}, columns = 80, colour = false, now = NOW, stdin = "", out, self }: RunWorld,
   caught: { stdout: string; stderr: string },
 ): ProgramContext {
   const tables = new FakeHost(commands === undefined ? {} : { commands });
@@ -47,6 +49,7 @@ export function contextFor(
       for (let at = 0; at < bytes.length; at += 1_000) yield bytes.subarray(at, at + 1_000);
     },
     terminal: { columns, colour, isTerminal: colour },
+    ...(self && { self }),
   };
 }
 

@@ -54,6 +54,28 @@ describe("following a file", () => {
     expect((await followed({ path, last: 0 }, [() => appendFileSync(path, "x\n")])).lines).toEqual(["x"]);
   });
 
+  it("knows the number of each line, first and last, before and after a rotation", async () => {
+    const path = `${directoryWith({ [LOG]: Array.from({ length: 9_000 }, (_, nth) => `${nth + 1} ${"x".repeat(99)}\n`).join("") })}/${LOG}`;
+    const numbers: [said: number, counted: number][] = [];
+    const stop = new AbortController();
+    const steps = [
+      () => appendFileSync(path, "9001\n9002\n"),
+      () => {
+        renameSync(path, `${path}.1`);
+        writeFileSync(path, "1\n2\n");
+      },
+      () => stop.abort(),
+    ];
+    const host = { monotonicMs: () => 0, sleep: async () => steps.shift()?.() };
+    for await (const item of follow(host, { path, last: 6_000, signal: stop.signal })) {
+      if (!("text" in item)) continue;
+      const said = Number(item.text.split(" ")[0]);
+      if (said % 1_000 < 3) numbers.push([said, await item.lineNumber()]);
+    }
+    expect(numbers.map(([said]) => said).slice(-8)).toEqual([8_000, 8_001, 8_002, 9_000, 9_001, 9_002, 1, 2]);
+    for (const [said, counted] of numbers) expect(counted).toBe(said);
+  });
+
   it("finds the last lines across the blocks of a large file", async () => {
     const all = Array.from({ length: 20_000 }, (_, index) => `line ${index} ${"x".repeat(100)}`);
     const path = `${directoryWith({ [LOG]: `${all.join("\n")}\n` })}/${LOG}`;
@@ -280,10 +302,32 @@ describe("the command", () => {
     const directory = directoryWith({ [LOG]: text });
     const { lines, stderr } = await run([directory, "--json"], 2);
     expect(timesOf(lines)).toEqual([at(0), at(1)]);
-    expect(stderr).toContain(`${directory}/${LOG}: not shown: no event: no event`);
-    expect(await analyze(["tail", directory, "--strict"])).toMatchObject({ exitCode: 65, stdout: "" });
+    expect(stderr).toContain(`${directory}/${LOG}:2: not shown: no event: no event`);
+    expect(await analyze(["tail", directory, "--strict"])).toMatchObject({
+      ...{ exitCode: 65, stdout: "" },
+      stderr: expect.stringContaining(`${directory}/${LOG}:2: no fence event: no event: no event`),
+    });
     // Older than what is shown.
     expect((await run([directory, "-n", "1"], 1)).stderr).not.toContain("not shown");
+  });
+
+  it("names the last bad lines by their numbers, in their order, and new ones too", async () => {
+    const bad = (count: number, name: string) => Array.from({ length: count }, (_, nth) => `${name} ${nth}\n`).join("");
+    const directory = directoryWith({
+      [LOG]: `\ufeff${asLines(record({ time: at(0) }))}${bad(7, "é\xff old")}${asLines(record({ time: at(1) }))}`,
+    });
+    const { stderr } = await run([directory, "--json"], 3, [
+      () => appendFileSync(`${directory}/${LOG}`, "half"),
+      () => appendFileSync(`${directory}/${LOG}`, ` new\n${bad(1, "newer")}${asLines(record({ time: at(2) }))}`),
+    ]);
+    const told = (number: number, text: string) => `${directory}/${LOG}:${number}: not shown: no event: ${text}`;
+    expect(stderr.split("\n").filter((text) => !text.includes("not there yet"))).toEqual([
+      ...[2, 3, 4, 5, 6].map((nth) => told(nth + 2, `é\xff old ${nth}`)),
+      "2 more lines are no fence event",
+      told(10, "half new"),
+      told(11, "newer 0"),
+      "",
+    ]);
   });
 
   it("reads the first line of a file with a byte order mark", async () => {

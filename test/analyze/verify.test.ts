@@ -128,7 +128,7 @@ it("never changes what it looks at", async () => {
 it("names the first problems of a kind and counts the rest", async () => {
   const { lines, exitCode } = await analyze(["verify", directoryWith({ [LOG]: "x\n".repeat(1_000) })]);
   expect(exitCode).toBe(1);
-  expect(lines.slice(-2)).toEqual(["bad-line: 980 more", "1,000 problems: 0 events in 1,000 lines, 1 files"]);
+  expect(lines.slice(-2)).toEqual(["bad-line: 980 more", "1,000 problems: 0 events in 1,000 lines, 1 file"]);
 });
 
 describe("ids", () => {

@@ -1,66 +1,7 @@
 /** `why` on the captured cluster: what an admin asks after a fence, each answer with the file and line it rests on. */
-import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { analyze, CAPTURED, directoryWith, fileWith, outcome, record } from "./run-analyze.ts";
-
-type Finding = { topic: string; time: string; text: string; file: string; line: number };
-type Page = {
-  target_node: string;
-  incident: string;
-  action: string;
-  result: string;
-  started: string;
-  completed: string;
-  duration_ms: number;
-  lockspaces: { name: string; blocked_ms: number; exact: boolean; blocked_from: Place; blocked_until: Place }[];
-  findings: Finding[];
-  not_known: { topic: string; text: string }[];
-  not_read: { source: string; reason: string }[];
-  clocks: { file: string; basis: string }[];
-  others: unknown[];
-};
-type Place = { time: string; what: string; file: string; line: number };
-
-const log = (name: string) => `${CAPTURED}/${name}`;
-const ALL_OF = (run: string) => [
-  ...["--pacemaker-log", log(`${run}/*.pacemaker.log`)],
-  ...[
-    "--dlm-log",
-    log(`${run}/rabbit-node-1.dlm_tool-dump.txt`),
-    "--dmesg",
-    log(`${run}/rabbit-node-1.dmesg-gfs2-dlm.txt`),
-  ],
-];
-const FIRST = [
-  ...ALL_OF("logs-run1"),
-  "--corosync-log",
-  log("logs-run1/rabbit-node-1.corosync.log"),
-  "--history",
-  log("c2-rejoined/stonith_admin-history.xml"),
-];
-const SECOND = [
-  ...ALL_OF("logs-final"),
-  "--history",
-  log("b2-second-failure-recorder-first/after.stonith_admin-history.xml"),
-  "--at",
-  "2026-11-20T10:50:00Z",
-];
-
-const why = async (...words: string[]): Promise<Page> => {
-  const { stdout, exitCode } = await analyze(["why", "compute-node-2", ...words, "--json"], {
-    env: { LOG_DIR: "/nonexistent" },
-  });
-  expect(exitCode).toBe(0);
-  return JSON.parse(stdout) as Page;
-};
-const clock = (time: string) => time.slice(11, 19);
-/** `10:40:30 text file:line` */
-const told = ({ findings }: Page, topic: string): string[] =>
-  findings
-    .filter((finding) => finding.topic === topic)
-    .map(({ time, text, file, line }) => `${clock(time)} ${text} ${file.slice(file.lastIndexOf("/") + 1)}:${line}`);
-const unknown = ({ not_known }: Page, topic: string): string[] =>
-  not_known.filter((gap) => gap.topic === topic).map(({ text }) => text);
+import { analyze, directoryWith, fileWith, outcome, record } from "./run-analyze.ts";
+import { ALL_OF, FIRST, lines, log, type Page, SECOND, told, unknown, why } from "./run-why.ts";
 
 describe("the first failure (frozen node, power then recorder)", () => {
   it("names the last sign of life, the token loss and the membership change", async () => {
@@ -82,11 +23,11 @@ describe("the first failure (frozen node, power then recorder)", () => {
 
   it("names who decided and why, the scheduler's and DLM's request, merged into one", async () => {
     expect(told(await why(...FIRST), "decided")).toEqual([
+      "10:40:43 dlm_controld asked for the fence (process 1964) rabbit-node-1.dlm_tool-dump.txt:158",
+      "10:40:45 stonith-api.1964 asked rabbit-node-1 for reboot: that is dlm_controld's rabbit-node-1.pacemaker.log:1339",
       "10:40:45 scheduler: will be fenced: peer is no longer part of the cluster compute-node-3.pacemaker.log:1489",
       "10:40:45 scheduler on compute-node-3: reboot planned compute-node-3.pacemaker.log:1512",
       "10:40:45 transition 3: /var/lib/pacemaker/pengine/pe-warn-0.bz2 compute-node-3.pacemaker.log:1526",
-      "10:40:43 dlm_controld asked for the fence (process 1964) rabbit-node-1.dlm_tool-dump.txt:158",
-      "10:40:45 stonith-api.1964 asked rabbit-node-1 for reboot: that is dlm_controld's rabbit-node-1.pacemaker.log:1339",
       "10:40:45 pacemaker-controld.382 asked compute-node-3 for reboot: the cluster itself compute-node-3.pacemaker.log:1530",
       "10:40:45 pacemaker-controld.382's request merged into stonith-api.1964@rabbit-node-1's compute-node-3.pacemaker.log:1531",
     ]);
@@ -109,6 +50,8 @@ describe("the first failure (frozen node, power then recorder)", () => {
       "10:44:08 reboot succeeded in 3 min 23 s by rabbit-node-1 for stonith-api.1964@rabbit-node-1: OK (complete) rabbit-node-1.pacemaker.log:1374",
       "10:44:08 history: reboot success by rabbit-node-1 for stonith-api.1964@rabbit-node-1 stonith_admin-history.xml:4",
       "10:44:08 history: reboot success by rabbit-node-1 for pacemaker-controld.382@compute-node-3 stonith_admin-history.xml:3",
+      "10:44:09 dlm_controld: its request (process 1964) succeeded: result 0 rabbit-node-1.dlm_tool-dump.txt:343",
+      "10:44:09 DLM heard from node 1 that fencing succeeded: result 0 rabbit-node-1.dlm_tool-dump.txt:345",
     ]);
     expect(page).toMatchObject({
       incident: "41aca80c",
@@ -119,12 +62,29 @@ describe("the first failure (frozen node, power then recorder)", () => {
     });
   });
 
+  it("names DLM's verdict on the fence where it is a failure", async () => {
+    const dump = lines("logs-run1/rabbit-node-1.dlm_tool-dump.txt").join("\n");
+    const failed = dump
+      .replace("pid 1964 result 0", "pid 1964 result 1")
+      .replace("2 receive 0 from", "2 receive 1 from");
+    const page = await why(
+      ...["--pacemaker-log", log("logs-run1/rabbit-node-1.pacemaker.log"), "--dlm-log", fileWith(failed, "dump.txt")],
+      ...["--corosync-conf", log("corosync.conf")],
+    );
+    expect(told(page, "result").slice(-2)).toEqual([
+      "10:44:09 dlm_controld: its request (process 1964) failed: result 1 dump.txt:343",
+      "10:44:09 DLM heard from rabbit-node-1 that fencing failed: result 1 dump.txt:345",
+    ]);
+  });
+
   it("names both lockspaces and how long GFS2 was blocked, from where DLM stopped it to the end of the replay", async () => {
     const page = await why(...FIRST);
     expect(told(page, "gfs2")).toEqual([
-      "10:40:43 gfs2-project: stopped, waits for fencing rabbit-node-1.dlm_tool-dump.txt:143",
+      "10:40:43 gfs2-project: stopped rabbit-node-1.dlm_tool-dump.txt:143",
+      "10:40:43 gfs2-project: waits for fencing rabbit-node-1.dlm_tool-dump.txt:163",
       "10:44:11 gfs2-project: recovered: blocked 3 min 28 s rabbit-node-1.dmesg-gfs2-dlm.txt:90",
-      "10:40:43 gfs2-scratch: stopped, waits for fencing rabbit-node-1.dlm_tool-dump.txt:133",
+      "10:40:43 gfs2-scratch: stopped rabbit-node-1.dlm_tool-dump.txt:133",
+      "10:40:43 gfs2-scratch: waits for fencing rabbit-node-1.dlm_tool-dump.txt:165",
       "10:44:12 gfs2-scratch: recovered: blocked 3 min 30 s rabbit-node-1.dmesg-gfs2-dlm.txt:96",
     ]);
     expect(page.lockspaces.map(({ name, blocked_ms, exact }) => [name, blocked_ms, exact])).toEqual([
@@ -136,18 +96,35 @@ describe("the first failure (frozen node, power then recorder)", () => {
   it("names what ran there and the rejoin", async () => {
     const page = await why(...FIRST);
     expect(told(page, "resources")).toEqual([
-      "10:40:45 fence-rabbit-node-1 moved to compute-node-3 compute-node-3.pacemaker.log:1513",
-      "10:40:45 dlm:1 stopped with it compute-node-3.pacemaker.log:1518",
-      "10:40:45 gfs2-scratch:1 stopped with it compute-node-3.pacemaker.log:1521",
-      "10:40:45 gfs2-project:0 stopped with it compute-node-3.pacemaker.log:1523",
+      "10:40:45 planned: move fence-rabbit-node-1 to compute-node-3 compute-node-3.pacemaker.log:1513",
+      "10:40:45 planned: stop dlm:1 compute-node-3.pacemaker.log:1518",
+      "10:40:45 planned: stop gfs2-scratch:1 compute-node-3.pacemaker.log:1521",
+      "10:40:45 planned: stop gfs2-project:0 compute-node-3.pacemaker.log:1523",
+      "10:44:08 Pacemaker takes it for fenced, so for stopped: dlm:1, gfs2-scratch:1, gfs2-project:0 rabbit-node-1.pacemaker.log:1374",
+      "10:44:15 fence-rabbit-node-1 started on compute-node-3 compute-node-3.pacemaker.log:1626",
     ]);
     expect(told(page, "return")).toEqual([
       "10:46:13 Pacemaker 2.1.5 started on it compute-node-2.pacemaker.log:1252",
       "10:46:21 joined again: membership 1.16 (rabbit-node-1) rabbit-node-1.corosync.log:83",
       "10:46:22 Pacemaker on rabbit-node-1 has it back as member rabbit-node-1.pacemaker.log:1426",
+      "10:46:49 dlm started on it again compute-node-2.pacemaker.log:1816",
       "10:46:58 joined lockspace gfs2-scratch again rabbit-node-1.dlm_tool-dump.txt:404",
+      "10:47:01 gfs2-scratch started on it again compute-node-2.pacemaker.log:1875",
       "10:47:12 joined lockspace gfs2-project again rabbit-node-1.dlm_tool-dump.txt:433",
+      "10:47:16 gfs2-project started on it again compute-node-2.pacemaker.log:1908",
     ]);
+  });
+
+  it("ties the clock of a node's kernel by its dlm_controld.log's stamps, and has its mounts of it", async () => {
+    const own = (name: string) => log(`logs-run1/compute-node-2.${name}`);
+    const page = await why(...FIRST, "--dlm-log", own("dlm_controld.log"), "--dmesg", own("dmesg-gfs2-dlm.txt"));
+    expect(told(page, "return").filter((text) => text.includes("compute-node-2.dmesg"))).toEqual([
+      "10:47:00 GFS2 gfs2-scratch joined the cluster and mounts compute-node-2.dmesg-gfs2-dlm.txt:24",
+      "10:47:14 GFS2 gfs2-project joined the cluster and mounts compute-node-2.dmesg-gfs2-dlm.txt:43",
+    ]);
+    expect(unknown(page, "gfs2")).toEqual([]);
+    const basis = page.clocks.filter(({ file }) => file.includes("compute-node-2.d")).map((clock) => clock.basis);
+    expect(basis).toEqual(["borrowed", "borrowed"]);
   });
 
   it("says of each file what its times rest on", async () => {
@@ -175,7 +152,8 @@ describe("the first failure (frozen node, power then recorder)", () => {
       "10:43:18 off initiated by rabbit-node-1: gfs2-project, gfs2-scratch fence-events-detailed.jsonl:1",
       "10:44:05 on initiated by rabbit-node-1: gfs2-project, gfs2-scratch fence-events-detailed.jsonl:2",
     ]);
-    expect(told(page, "result")).toHaveLength(3);
+    expect(page.gfs2_filesystems).toEqual(["gfs2-project", "gfs2-scratch"]);
+    expect(told(page, "result")).toHaveLength(5);
     const other = directoryWith({
       "fence-events-detailed.jsonl": [record({ time: "2026-11-20T10:43:18Z", target: "compute-node-3" })],
     });
@@ -187,8 +165,10 @@ describe("the first failure (frozen node, power then recorder)", () => {
     const { stdout, lines } = await analyze(["why", "compute-node-2", ...FIRST], { env: { LOG_DIR: "/nonexistent" } });
     const [page = ""] = stdout.split("\nSources\n");
     for (const line of page.split("\n")) expect([...line].length, line).toBeLessThanOrEqual(80);
-    expect(lines.slice(0, 4)).toEqual([
+    expect(lines[6]).toMatch(/^times: \S/);
+    expect(lines.slice(0, 5)).toEqual([
       expect.stringMatching(/^compute-node-2: reboot succeeded after 3 min 23 s, \d{4}-/),
+      "fenced by: fence-compute-node-2, compute-node-2-recorder",
       "reason: peer is no longer part of the cluster",
       "GFS2 blocked: gfs2-project 3 min 28 s, gfs2-scratch 3 min 30 s",
       expect.stringMatching(/^back in the cluster: 2026-11-\d\d \d\d:\d\d:21$/),
@@ -212,24 +192,29 @@ describe("the second failure (panic, recorder then power, the on half skipped)",
       "10:50:12 done (exit 0) after 52 s rabbit-node-1.pacemaker.log:1895",
       "10:50:13 off by fence-compute-node-2 on rabbit-node-1 (limit 360 s) compute-node-3.pacemaker.log:2342",
       "10:50:45 done (exit 0) after 33 s rabbit-node-1.pacemaker.log:1897",
-      "10:50:45 on by compute-node-2-recorder skipped: the agent doesn't support 'on' compute-node-3.pacemaker.log:2346",
-      "10:50:45 on by fence-compute-node-2 skipped: the agent doesn't support 'on' compute-node-3.pacemaker.log:2347",
+      "10:50:45 on by compute-node-2-recorder skipped; Pacemaker's words: the agent doesn't support 'on' compute-node-3.pacemaker.log:2346",
+      "10:50:45 on by fence-compute-node-2 skipped; Pacemaker's words: the agent doesn't support 'on' compute-node-3.pacemaker.log:2347",
     ]);
     expect(told(page, "result").slice(0, 2)).toEqual([
       "10:50:46 reboot succeeded in 1 min 26 s by compute-node-3 for pacemaker-controld.382@compute-node-3: OK (complete) compute-node-3.pacemaker.log:2349",
       "10:50:46 Pacemaker names compute-node-3; the agents ran on rabbit-node-1 compute-node-3.pacemaker.log:2349",
     ]);
     expect(told(page, "gfs2")).toEqual([
-      "10:49:16 gfs2-project: stopped, waits for fencing rabbit-node-1.dlm_tool-dump.txt:476",
+      "10:49:16 gfs2-project: stopped rabbit-node-1.dlm_tool-dump.txt:476",
+      "10:49:16 gfs2-project: waits for fencing rabbit-node-1.dlm_tool-dump.txt:496",
       "10:50:50 gfs2-project: recovered: blocked 1 min 35 s rabbit-node-1.dmesg-gfs2-dlm.txt:158",
-      "10:49:16 gfs2-scratch: stopped, waits for fencing rabbit-node-1.dlm_tool-dump.txt:466",
+      "10:49:16 gfs2-scratch: stopped rabbit-node-1.dlm_tool-dump.txt:466",
+      "10:49:16 gfs2-scratch: waits for fencing rabbit-node-1.dlm_tool-dump.txt:498",
       "10:50:51 gfs2-scratch: recovered: blocked 1 min 36 s rabbit-node-1.dmesg-gfs2-dlm.txt:163",
     ]);
     expect(told(page, "return")).toEqual([
       "10:56:26 Pacemaker 2.1.5 started on it (6 more fences in between) compute-node-2.pacemaker.log:1947",
       "10:56:33 Pacemaker on rabbit-node-1 has it back as member (6 more fences in between) rabbit-node-1.pacemaker.log:3361",
+      "11:01:44 dlm started on it again (6 more fences in between) compute-node-2.pacemaker.log:5615",
       "11:01:49 joined lockspace gfs2-scratch again (6 more fences in between) rabbit-node-1.dlm_tool-dump.txt:733",
+      "11:01:50 gfs2-scratch started on it again (6 more fences in between) compute-node-2.pacemaker.log:5666",
       "11:01:55 joined lockspace gfs2-project again (6 more fences in between) rabbit-node-1.dlm_tool-dump.txt:762",
+      "11:01:55 gfs2-project started on it again (6 more fences in between) compute-node-2.pacemaker.log:5702",
     ]);
   });
 
@@ -306,113 +291,40 @@ describe("a node whose Pacemaker was restarted shortly before it was lost", () =
   });
 });
 
-describe("a history that was written while the fence was running", () => {
-  it("is about the operation of the same client that the log shows the end of", async () => {
-    const history = ["--history", log("b-failed-before-fencing/stonith_admin-history.xml")];
-    const page = await why(...ALL_OF("logs-run1"), ...history);
-    expect(page).toMatchObject({ incident: "41aca80c", action: "reboot", result: "succeeded", others: [] });
-    expect(page.findings.filter(({ topic }) => topic === "result").map(({ text }) => text)).toEqual([
-      expect.stringMatching(/^reboot succeeded in 3 min 23 s by rabbit-node-1 for stonith-api\.1964@rabbit-node-1/),
-      "history: off pending for stonith-api.1964@rabbit-node-1",
-    ]);
+describe("a fence that Pacemaker calls a success", () => {
+  const page = async (at: string) => {
+    const words = [...ALL_OF("logs-final"), "--at", `2026-11-20T${at}Z`];
+    const { stdout } = await analyze(["why", "compute-node-2", ...words], { columns: 110, env: { LOG_DIR: "/none" } });
+    return { ...(await why(...words)), stdout };
+  };
+
+  it.each(["10:49:20", "11:04:53"])("left the node off where the on of a reboot was skipped (%s)", async (at) => {
+    const { left_off, result, stdout } = await page(at);
+    expect({ left_off, result }).toEqual({ left_off: true, result: "succeeded" });
+    expect(stdout).toMatch(/^compute-node-2: switched off and not on again by this operation/);
   });
 
-  it("is about the fence that an alert reported for the same client", async () => {
-    const directory = directoryWith({
-      "fence-events-detailed.jsonl": [record({ time: "2026-11-20T10:43:18Z" })],
-      "fence-outcomes.jsonl": [
-        outcome({ time: "2026-11-20T10:44:08Z", operation: { client: "stonith-api.1964", origin: "rabbit-node-1" } }),
-      ],
-    });
-    const page = await why(directory, "--history", log("b-failed-before-fencing/stonith_admin-history.xml"));
-    expect(page).toMatchObject({ action: "reboot", result: "succeeded", others: [] });
+  it("had it on again where an on was done", async () => {
+    expect(await page("11:02:51")).toMatchObject({ left_off: false });
   });
 
-  it("stays about one that runs when the log shows no end of it", async () => {
-    const other = readFileSync(log("b-failed-before-fencing/stonith_admin-history.xml"), "utf8").replace(
-      "1964",
-      "4711",
-    );
-    const file = fileWith(other, "history.xml");
-    const page = await why(...ALL_OF("logs-run1"), "--history", file);
-    expect(page).toMatchObject({ incident: "stonith-api.4711@rabbit-node-1", result: "running" });
+  it.each([
+    ["10:52:37", "reboot"],
+    ["10:52:53", "off"],
+  ])("was done by a recorder alone, which is named (%s)", async (at, action) => {
+    const { stdout, ...recorded } = await page(at);
+    expect(recorded).toMatchObject({ action, left_off: null, fenced_by: ["compute-node-2-recorder"] });
+    expect(told(recorded, "attempts")[0]).toContain(`${action} by compute-node-2-recorder on rabbit-node-1`);
+    expect(stdout).toContain("compute-node-2-recorder alone, by its name a recorder: no line shows that the power was");
   });
 });
 
-describe("gaps", () => {
-  it("are named for each source that is missing", async () => {
-    const page = await why("--history", log("c1-fenced-not-rejoined/stonith_admin-history.xml"));
-    expect(page.result).toBe("succeeded");
-    expect(page.not_known).toEqual([
-      { topic: "last-sign", text: "last sign of life not known: no log of the node itself and no corosync.log" },
-      { topic: "noticed", text: "token loss not known: no corosync.log" },
-      { topic: "noticed", text: "membership change not known: no pacemaker.log" },
-      { topic: "decided", text: "reason not known: no pacemaker.log" },
-      { topic: "attempts", text: "devices and times not known: no pacemaker.log" },
-      { topic: "attempts", text: "the level's number is not known: Pacemaker does not log it" },
-      { topic: "recorded", text: "not known: our own log was not read" },
-      { topic: "gfs2", text: "how long GFS2 was blocked is not known: no DLM log (--dlm-log)" },
-      { topic: "return", text: "whether it came back is not known: no pacemaker.log or corosync.log" },
-    ]);
-    expect(page.not_read).toEqual([{ source: "our own log", reason: expect.stringContaining("/nonexistent") }]);
-  });
-
-  it("are a lower bound where dlm_controld.log alone tells of a wait, which it does a minute late", async () => {
-    const page = await why(
-      "--pacemaker-log",
-      log("logs-run1/rabbit-node-1.pacemaker.log"),
-      "--dlm-log",
-      log("logs-run1/rabbit-node-1.dlm_controld.log"),
-    );
-    expect(page.lockspaces).toMatchObject([
-      {
-        name: "gfs2-project",
-        exact: false,
-        blocked_ms: 148_000,
-        blocked_from: { what: "waiting" },
-        blocked_until: { what: "fenced" },
-      },
-      { name: "gfs2-scratch", exact: false, blocked_ms: 148_000 },
-    ]);
-    expect(unknown(page, "decided")).toEqual([]); // DLM asked: no scheduler's reason is missing
-    expect(told(page, "gfs2")[1]).toContain("gfs2-project: fencing heard of: blocked at least 2 min 28 s");
-    expect(unknown(page, "gfs2")).toEqual([
-      "gfs2-project: journal replay not known: no kernel lines (--dmesg)",
-      "gfs2-scratch: journal replay not known: no kernel lines (--dmesg)",
-    ]);
-  });
-
-  it("include kernel lines that nothing dates", async () => {
-    const page = await why(
-      "--pacemaker-log",
-      log("logs-run1/rabbit-node-1.pacemaker.log"),
-      "--dmesg",
-      log("logs-run1/rabbit-node-1.dmesg-gfs2-dlm.txt"),
-    );
-    expect(page.clocks.at(-1)).toMatchObject({ basis: "unknown" });
-    expect(unknown(page, "gfs2")[0]).toContain("its clock is tied to no day");
-  });
-
-  it("leave a fence that only our record knows without a result", async () => {
-    const directory = directoryWith({ "fence-events-detailed.jsonl": [record({ time: "2026-11-20T10:43:18Z" })] });
-    const page = await why(
-      directory,
-      "--corosync-log",
-      log("logs-run1/rabbit-node-1.corosync.log"),
-      "--corosync-conf",
-      log("corosync.conf"),
-      "--dlm-log",
-      log("logs-run1/rabbit-node-1.dlm_controld.log"), // tells the zone
-    );
-    expect(page).toMatchObject({ result: "unknown", completed: null });
-    expect(unknown(page, "result")).toEqual([
-      "result not known: neither pacemaker.log nor the fencing history nor an outcome has it",
-    ]);
-    // The node's id came from corosync.conf.
-    expect(told(page, "noticed")).toContain(
-      "10:40:43 new membership 1.11 without node 2 (rabbit-node-1) rabbit-node-1.corosync.log:73",
-    );
-  });
+it.each([
+  ["power-first-fails", "failed (exit 1) after 10 s, 2 attempts power-first-fails.pacemaker.log:146"],
+  ["recorder-first-exit1", "failed (exit 1) after 2.2 s, 2 attempts recorder-first-exit1.pacemaker.log:56"],
+])("names how often a failing agent was tried (%s)", async (name, expected) => {
+  const page = await why("--pacemaker-log", log(`agent-calls/failures/${name}.pacemaker.log`));
+  expect(told(page, "attempts").map((text) => text.slice(9))).toContain(expected);
 });
 
 it("takes the outcome that an alert reported as the result", async () => {
@@ -452,7 +364,19 @@ it.each([
     "no incident deadbeef",
   ],
   [["why", "compute-node-2", "--pacemaker-log", "/nonexistent/pacemaker.log"], 65, "no such file"],
-  [["why", "compute-node-2", "--at", "half past"], 64, "not a time"],
+  [
+    [
+      "why",
+      "compute-node-2",
+      "--pacemaker-log",
+      log("logs-run1/*.nosuch"),
+      "--history",
+      log("c2-rejoined/stonith_admin-history.xml"),
+    ],
+    65,
+    "*.nosuch: matches no file",
+  ],
+  [["why", "compute-node-2", "--at", "half past"], 64, "--at: not a time"],
   [["why"], 64, "Not enough"],
 ])("refuses %j", async (words, exitCode, message) => {
   expect(await analyze(words, { env: { LOG_DIR: "/nonexistent" } })).toMatchObject({

@@ -49,6 +49,17 @@ const shell = (script: string, env: Record<string, string> = {}): string => {
   return stdout;
 };
 
+const MEASURE = `import json,resource,subprocess,sys
+run=subprocess.run(["bash","-o","pipefail","-c",sys.argv[1]],capture_output=True,text=True)
+most=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss/1024
+print(json.dumps({"status":run.returncode,"stdout":run.stdout,"stderr":run.stderr,"megabytes":most}))`;
+
+/** A line for the shell, and the most memory that one of its processes took. */
+type Measured = { status: number; stdout: string; stderr: string; megabytes: number };
+function measured(line: string): Measured {
+  return JSON.parse(shell('exec /usr/bin/python3 -I -c "$MEASURE" "$LINE"', { MEASURE, LINE: line })) as Measured;
+}
+
 /** Rows of the documentation's table: the old line and ours. */
 function documented(): { old: string; ours: string }[] {
   const rows = readFileSync(DOCS, "utf8").matchAll(/^\| `(.+?)` \| `(.+?)` \|/gm);
@@ -132,6 +143,12 @@ it("ends quietly when its reader has had enough", () => {
   expect(shell("set +o pipefail; fencepost analyze events --json | head -n 1 | wc -l")).toBe("1\n");
 });
 
+it("reads a big file that is its stdin, under that name too", () => {
+  const events = (file: string) => shell(`fencepost analyze events --json --node compute-node-7 ${file}`);
+  expect(events(`/dev/stdin <${detailed}`)).toBe(events(detailed));
+  expect(events(`/dev/fd/5 5<${detailed}`)).toBe(events(detailed));
+});
+
 it("says in one line that its output cannot be written", () => {
   const script = `fencepost analyze count --by action >/dev/full 2>said; echo $?; head -n 1 said; grep -c . said`;
   expect(shell(script)).toBe("74\nstdout: not written: ENOSPC: no space left on device, write\n2\n");
@@ -150,8 +167,47 @@ it("writes everything to a reader that is slow", async () => {
   expect(lines).toBe(COUNT);
 });
 
+/** As a user runs it, and on a CPU for which there is no compiled search. */
+it.each([{}, { BUN_JSC_useWasmSIMD: "0" }])(
+  "finds in a big file what parsing every line finds, and names what is no line: %j",
+  (env) => {
+    const lines = readFileSync(detailed, "utf8").trimEnd().split("\n");
+    const at = (part: number) => Math.floor(COUNT * part);
+    // In what is searched here and in what another process searches.
+    for (const part of [0.1, 0.45, 0.9]) {
+      lines[at(part)] = `{"torn": ${part}`;
+      lines[at(part) + 1] = (lines[at(part) + 1] ?? "").replace(/compute-node-\d+/, "compute-node\\u002d7");
+      lines[at(part) + 2] = `${lines[at(part) + 2]}\r`;
+      lines[at(part) + 3] = "";
+    }
+    const path = join(directory, "awkward.jsonl");
+    writeFileSync(path, lines.join("\n"));
+    const wanted = lines.filter((line) => {
+      try {
+        return (JSON.parse(line) as { target_node: string }).target_node === "compute-node-7";
+      } catch {
+        return false;
+      }
+    });
+    const { stdout, stderr, status } = spawnSync(
+      EXECUTABLE,
+      ["analyze", "events", "--json", "--node", "compute-node-7", path],
+      {
+        encoding: "utf8",
+        maxBuffer: 64 * 1024 * 1024,
+        env,
+      },
+    );
+    expect(status).toBe(0);
+    expect(sortedLines(stdout)).toEqual(wanted.map((line) => line.trimEnd()).sort());
+    expect(wanted.length).toBeGreaterThan(1_000);
+    for (const part of [0.1, 0.45, 0.9]) expect(stderr).toContain(`awkward.jsonl:${at(part) + 1}: `);
+  },
+);
+
 it.each([
   ["events", "--json"],
+  ["events", "--json", "--node", "compute-node-7"],
   ["events"],
   ["events", "--json", "--reverse"],
   ["count", "--by", "discovery.method"],
@@ -160,19 +216,29 @@ it.each([
   ["filesystems"],
   ["timeline"],
 ])("needs at most 96 MB: analyze %s %s %s", (...words) => {
-  const script = `import resource,subprocess,sys
-code=subprocess.run(sys.argv[1:],stdout=subprocess.DEVNULL).returncode
-print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)`;
-  const { stdout } = spawnSync(
-    "/usr/bin/python3",
-    ["-I", "-c", script, EXECUTABLE, "analyze", ...words.filter(Boolean), detailed],
-    {
-      encoding: "utf8",
-    },
-  );
-  const [code, kilobytes] = stdout.trim().split(" ").map(Number);
-  expect(code).toBe(0);
-  expect((kilobytes ?? Number.NaN) / 1024).toBeLessThanOrEqual(96);
+  const { status, megabytes } = measured(`fencepost analyze ${words.filter(Boolean).join(" ")} ${detailed} >/dev/null`);
+  expect(status).toBe(0);
+  expect(megabytes).toBeLessThanOrEqual(96);
+});
+
+it("refuses to count more different values than it may hold, and counts as many in 96 MB", () => {
+  const most = join(directory, "most.jsonl");
+  writeEventFile({ count: 20_000, file: most });
+  const counted = measured(`fencepost analyze count --by event_id ${most} | wc -l`);
+  expect(counted).toMatchObject({ status: 0, stdout: "20002\n" });
+  expect(counted.megabytes).toBeLessThanOrEqual(96);
+  expect(measured(`fencepost analyze count --by event_id ${detailed}`)).toMatchObject({
+    status: 64,
+    stdout: "",
+    stderr: expect.stringMatching(/^--by event_id: more than 20,000 different values\ntry: .+\n$/),
+  });
+});
+
+it("holds little of what another process finds, however slow its reader is", () => {
+  const line = `fencepost analyze events --json --grep compute ${detailed} | (sleep 2; cat >/dev/null)`;
+  const { status, megabytes } = measured(line);
+  expect(status).toBe(0);
+  expect(megabytes).toBeLessThanOrEqual(96);
 });
 
 it("is found under its name through a link elsewhere", () => {

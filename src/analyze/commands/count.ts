@@ -3,11 +3,14 @@
  * JSON: {"by":["action"],"total":N,"rows":[{"action":"off","count":n},…]}
  */
 
-import { showNumber } from "../../core/text.ts";
-import { type AnalyzeCommand, withLogs } from "../command.ts";
+import { counted, showNumber } from "../../core/text.ts";
+import { type AnalyzeCommand, shownRows, withAllEvents, withLogs } from "../command.ts";
 import { countEvents } from "../count.ts";
-import { renderTable } from "../table.ts";
-import { parseFields, rowsOf, showValue } from "../tally.ts";
+import { type Column, fitColumns, renderTable } from "../table.ts";
+import { assertKeys, parseFields, rowOf, showValue, sortedCounts } from "../tally.ts";
+
+/** Text is made of so many, so that it need not all be there. */
+const ROWS_AT_ONCE = 1_000;
 
 export const count: AnalyzeCommand = {
   command: "count [files..]",
@@ -31,25 +34,39 @@ export const count: AnalyzeCommand = {
   async run(context, args) {
     const by = [args.own.by].flat().join(",");
     const fields = parseFields(by.split(",").map((word) => word.trim()));
-    const tally = await withLogs(context, args, (logs) => countEvents(logs, fields));
-    const rows = rowsOf(tally);
+    const tally = await withLogs(context, withAllEvents(args), (logs) => countEvents(logs, fields));
+    assertKeys(tally);
+    const { rows, more } = shownRows(sortedCounts(tally), args.filters);
     const names = fields.map(({ name }) => name);
     if (args.json) {
-      const objects = rows.map(({ values, count: number }) => ({
-        ...Object.fromEntries(names.map((name, index) => [name, values[index]])),
-        count: number,
-      }));
-      await context.out(`${JSON.stringify({ by: names, total: tally.total, rows: objects })}\n`);
+      await context.out(`${JSON.stringify({ by: names, total: tally.total }).slice(0, -1)},"rows":[`);
+      for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {
+        const objects = rows.slice(at, at + ROWS_AT_ONCE).map((row) => {
+          const { values, count: number } = rowOf(row);
+          return JSON.stringify({
+            ...Object.fromEntries(names.map((key, index) => [key, values[index]])),
+            count: number,
+          });
+        });
+        await context.out(`${at === 0 ? "" : ","}${objects.join(",")}`);
+      }
+      await context.out("]}\n");
       return 0;
     }
-    await context.out(
-      renderTable(
-        [{ title: "COUNT", align: "right" }, ...names.map((name) => ({ title: name.toUpperCase(), flexible: true }))],
-        rows.map(({ values, count: number }) => [showNumber(number), ...values.map(showValue)]),
-        context,
-      ),
-    );
-    await context.out(`${showNumber(tally.total)} ${tally.total === 1 ? "event" : "events"}\n`);
+    const columns: Column[] = [
+      { title: "COUNT", align: "right" },
+      ...names.map((key) => ({ title: key.toUpperCase(), flexible: true })),
+    ];
+    let widths: number[] | undefined;
+    for (let at = 0; at === 0 || at < rows.length; at += ROWS_AT_ONCE) {
+      const cells = rows.slice(at, at + ROWS_AT_ONCE).map((row) => {
+        const { values, count: number } = rowOf(row);
+        return [showNumber(number), ...values.map(showValue)];
+      });
+      widths ??= fitColumns(columns, cells, context.terminal.columns);
+      await context.out(renderTable(columns, cells, { terminal: context.terminal, title: at === 0, widths }));
+    }
+    await context.out(`${counted(tally.total, "event")}${more}\n`);
     return 0;
   },
 };

@@ -4,8 +4,18 @@
 import type { AnalyzeCommand } from "../command.ts";
 import { withLogs } from "../command.ts";
 import type { AnalyzedEvent } from "../event.ts";
-import { leaveGarbage, readBatches } from "../read.ts";
-import { type Column, fitColumns, paintFor, renderTable, showFilesystems, showTime } from "../table.ts";
+import { leaveGarbage } from "../garbage.ts";
+import { readBatches } from "../read.ts";
+import {
+  type Column,
+  fitColumns,
+  paintFor,
+  paintStatus,
+  renderTable,
+  showFilesystems,
+  showTime,
+  showZone,
+} from "../table.ts";
 
 export const events: AnalyzeCommand = {
   command: "events [files..]",
@@ -17,14 +27,17 @@ export const events: AnalyzeCommand = {
     ["events --reverse --limit 10", "the last ten"],
   ],
   async run(context, args) {
+    let isEmpty = args.filters.limit !== 0;
     await withLogs(context, args, async (logs) => {
       const table = args.json ? undefined : textTable(context.terminal);
-      for await (const batch of readBatches(logs, { lineNumbers: false })) {
+      for await (const batch of readBatches(logs, { stream: "asked", lineNumbers: false })) {
+        isEmpty = false;
         const text = table ? table(batch) : batch.map(jsonLine).join("");
         await context.out(text);
         leaveGarbage(logs, text.length);
       }
     });
+    if (isEmpty && !args.json) context.err("no event matches");
     return 0;
   },
 };
@@ -34,15 +47,13 @@ const jsonLine = ({ raw, record }: AnalyzedEvent): string => `${raw.startsWith("
 
 function textTable(terminal: Parameters<typeof paintFor>[0]): (batch: readonly AnalyzedEvent[]) => string {
   const paint = paintFor(terminal);
-  const status = (text: string) =>
-    text.startsWith("refused") || text.startsWith("failed") ? paint.red(text) : paint.green(text);
   const columns: Column[] = [
-    { title: "TIME" },
+    { title: `TIME ${showZone()}` },
     { title: "ACTION" },
     { title: "NODE", flexible: true },
-    { title: "STATUS", paint: status },
+    { title: "STATUS", paint: (text) => paintStatus(paint, text) },
     { title: "GFS2", flexible: true },
-    { title: "RECORDER", flexible: true },
+    { title: "RECORDER", flexible: true, givesWay: 1 },
   ];
   let widths: number[] | undefined;
   return (batch) => {

@@ -1,10 +1,14 @@
 /** `fencepost analyze export`: the events for another program: spreadsheet, script, search engine. */
 import { OpsError } from "../../core/errors.ts";
 import { writeAnswer } from "../../core/files.ts";
-import { showNumber } from "../../core/text.ts";
+import { counted } from "../../core/text.ts";
 import { type AnalyzeCommand, withLogs } from "../command.ts";
 import { DEFAULT_INDEX, EXPORT_FORMATS, type ExportFormat, exportEvents } from "../export.ts";
-import { collectGarbage, leaveGarbage, readBatches } from "../read.ts";
+import { collectGarbage, leaveGarbage } from "../garbage.ts";
+import { readBatches } from "../read.ts";
+
+/** A row's cells leave so much more behind than its text (measured: 100 MB at 10 M events with 2, 84 MB with 12). */
+const GARBAGE_OF_CELLS = 12;
 
 const isFormat = (word: unknown): word is ExportFormat => EXPORT_FORMATS.some((format) => format === word);
 
@@ -23,10 +27,7 @@ export const exportCommand: AnalyzeCommand = {
   },
   examples: [
     ["export --format csv --since 30d -o fences.csv", "for a spreadsheet"],
-    [
-      "export -f elastic-bulk | curl -sH 'Content-Type: application/x-ndjson' --data-binary @- URL/_bulk",
-      "to a search engine",
-    ],
+    ["export -f elastic-bulk -o bulk.ndjson", "for a search engine: POST it to URL/_bulk as application/x-ndjson"],
     ["export -f ndjson --node compute-node-3 | jq .details", "for a script"],
   ],
   run: async (context, args) => {
@@ -42,7 +43,7 @@ export const exportCommand: AnalyzeCommand = {
     let count = 0;
     await withLogs(context, args, async (logs) => {
       const counted = async function* () {
-        for await (const batch of readBatches(logs, { stream: own.outcomes === true ? "outcomes" : "events" })) {
+        for await (const batch of readBatches(logs, { stream: own.outcomes === true ? "outcomes" : "asked" })) {
           count += batch.length;
           yield batch;
         }
@@ -51,14 +52,14 @@ export const exportCommand: AnalyzeCommand = {
       const spent = async function* () {
         for await (const part of text) {
           yield part;
-          leaveGarbage(logs, 2 * part.length);
+          leaveGarbage(logs, part.length * (format === "csv" ? GARBAGE_OF_CELLS : 2));
           collectGarbage(logs);
         }
       };
       if (output === "-") for await (const part of spent()) await context.out(part);
       else await writeAnswer(output, spent());
     });
-    if (output !== "-") context.err(`${output}: ${showNumber(count)} ${count === 1 ? "event" : "events"}`);
+    if (output !== "-") context.err(`${output}: ${counted(count, "event")}`);
     return 0;
   },
 };

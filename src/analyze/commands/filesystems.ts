@@ -3,10 +3,11 @@
  * JSON: {"total":N,"found":n,"none":n,"unknown":n,"disabled":n,"rows":[{"filesystem","events","nodes":n,"first","last"}]}
  */
 
-import { showNumber } from "../../core/text.ts";
-import { type AnalyzeCommand, withLogs } from "../command.ts";
+import { counted, showNumber } from "../../core/text.ts";
+import { type AnalyzeCommand, shownRows, withAllEvents, withLogs } from "../command.ts";
 import { readBatches } from "../read.ts";
-import { isoTime, renderTable, showTime } from "../table.ts";
+import { isoTime, renderTable, showTime, showZone } from "../table.ts";
+import { wrapText } from "../wrap.ts";
 
 type FilesystemSum = { events: number; nodes: Set<string>; firstMs: number; lastMs: number };
 
@@ -24,8 +25,8 @@ export const filesystems: AnalyzeCommand = {
     const sums = new Map<string, FilesystemSum>();
     const known = { found: 0, none: 0, unknown: 0, disabled: 0 };
     let total = 0;
-    await withLogs(context, args, async (logs) => {
-      for await (const batch of readBatches(logs, { anyOrder: true })) {
+    await withLogs(context, withAllEvents(args), async (logs) => {
+      for await (const batch of readBatches(logs, { stream: "asked", anyOrder: true })) {
         total += batch.length;
         for (const event of batch) {
           known[event.known] += 1;
@@ -43,7 +44,8 @@ export const filesystems: AnalyzeCommand = {
         }
       }
     });
-    const rows = [...sums].sort(([a, sumA], [b, sumB]) => sumB.events - sumA.events || (a < b ? -1 : 1));
+    const all = [...sums].sort(([a, sumA], [b, sumB]) => sumB.events - sumA.events || (a < b ? -1 : 1));
+    const { rows, more } = shownRows(all, args.filters);
     if (args.json) {
       const encoded = rows.map(([filesystem, { events, nodes, firstMs, lastMs }]) => ({
         filesystem,
@@ -61,8 +63,8 @@ export const filesystems: AnalyzeCommand = {
           { title: "FILESYSTEM", flexible: true },
           { title: "EVENTS", align: "right" },
           { title: "NODES", align: "right" },
-          { title: "FIRST" },
-          { title: "LAST" },
+          { title: `FIRST ${showZone()}`, givesWay: 1 },
+          { title: `LAST ${showZone()}` },
         ],
         rows.map(([name, { events, nodes, firstMs, lastMs }]) => [
           name,
@@ -74,10 +76,10 @@ export const filesystems: AnalyzeCommand = {
         context,
       ),
     );
-    await context.out(
-      `${showNumber(total)} events: ${showNumber(known.found)} with filesystems, ${showNumber(known.none)} with none, ` +
-        `${showNumber(known.unknown)} unknown, ${showNumber(known.disabled)} not looked for\n`,
-    );
+    const foot =
+      `${counted(total, "event")}: ${showNumber(known.found)} with filesystems, ${showNumber(known.none)} with none, ` +
+      `${showNumber(known.unknown)} unknown, ${showNumber(known.disabled)} not looked for${more}`;
+    await context.out(wrapText(foot, context.terminal.columns, 2));
     return 0;
   },
 };

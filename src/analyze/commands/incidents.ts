@@ -7,13 +7,22 @@ import type { ProgramContext } from "../../core/program.ts";
 import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
 import { type Filters, matchesName, NO_FILTERS } from "../filter.ts";
 import { incidentRecord } from "../incident-record.ts";
-import { type Incident, LONGEST_FENCE_MS } from "../incidents.ts";
+import { type Duration, durationOf, type Incident, LONGEST_FENCE_MS } from "../incidents.ts";
 import { readHistory } from "../logs/sources.ts";
 import type { Logs } from "../read.ts";
 import { inTime, readIncidentBatches } from "../read-incidents.ts";
 import { type ReconciledFence, reconcile } from "../reconcile.ts";
 import { formatDuration } from "../report/words.ts";
-import { type Column, fitColumns, paintFor, renderTable, showFilesystems, showTime } from "../table.ts";
+import {
+  type Column,
+  fitColumns,
+  paintFor,
+  paintStatus,
+  renderTable,
+  showFilesystems,
+  showTime,
+  showZone,
+} from "../table.ts";
 
 /** Narrower than this who recorded it is left out: the times and names need the room. */
 const WIDE = 100;
@@ -22,7 +31,7 @@ export const incidents: AnalyzeCommand = {
   command: "incidents [files..]",
   describe: [
     "Shows one line for each fence: off and on of one reboot, the lines of several recorders and the outcome that an alert reported are joined.",
-    "An `on` joins the `off` of its node at most 10 min before it; lines of one action by several recorders join within 60 s; a second `initiated` line of one recorder is a new fence; two `refused` lines are one attempt; an outcome takes the lines before its completion (5 s allowed for clocks). TOOK is known only from an outcome.",
+    "An `on` joins the `off` of its node at most 10 min before it; lines of one action by several recorders join within 60 s; a second `initiated` line of one recorder is a new fence; two `refused` lines are one attempt; an outcome takes the lines before its completion (5 s allowed for clocks). STARTED is when Pacemaker was asked, where an outcome says so, else the first line; then TOOK, known only from an outcome, is a minimum (at least, ≥): another device may have been at work before the recorder.",
   ].join("\n\n"),
   options: {
     history: {
@@ -40,8 +49,14 @@ export const incidents: AnalyzeCommand = {
   async run(context, args) {
     await withLogs(context, args, async (logs) => {
       const known = await historyFor(context, args, logs);
-      const show = args.json ? jsonLines : textTable(context);
-      for await (const batch of withHistory(readIncidentBatches(logs), known, args)) await context.out(show(batch));
+      const show = args.json ? jsonLines : textTable(context, known !== undefined);
+      let isEmpty = true;
+      for await (const batch of withHistory(readIncidentBatches(logs), known, args)) {
+        if (batch.length === 0) continue;
+        isEmpty = false;
+        await context.out(show(batch));
+      }
+      if (isEmpty && !args.json) context.err("no incident matches");
     });
     return 0;
   },
@@ -50,42 +65,53 @@ export const incidents: AnalyzeCommand = {
 const jsonLines = (batch: readonly Incident[]): string =>
   batch.map((incident) => `${JSON.stringify(incidentRecord(incident))}\n`).join("");
 
-function textTable({ terminal }: ProgramContext): (batch: readonly Incident[]) => string {
+function textTable({ terminal }: ProgramContext, hasHistory: boolean): (batch: readonly Incident[]) => string {
   const paint = paintFor(terminal);
-  const result = (text: string) => {
-    if (text.startsWith("succ")) return paint.green(text);
-    return text.startsWith("fail") || text.startsWith("refu") ? paint.red(text) : text;
-  };
   const isWide = terminal.columns >= WIDE;
   const columns: Column[] = [
-    { title: "STARTED" },
+    { title: `STARTED ${showZone()}` },
     { title: "NODE", flexible: true },
     { title: "ACTION" },
-    { title: "RESULT", paint: result },
+    { title: "RESULT", paint: (text) => paintStatus(paint, text) },
     { title: "TOOK", align: "right" },
     { title: "GFS2", flexible: true },
     ...(isWide ? [{ title: "RECORDED BY", flexible: true }] : []),
   ];
+  const ended = isWide ? "ended " : "≤";
   let widths: number[] | undefined;
   return (batch) => {
     const rows = batch.map((incident) => [
-      showTime(incident.startedMs),
+      `${incident.start === "ended" ? ended : ""}${showTime(incident.startedMs)}`,
       incident.target,
       incident.action,
       incident.result,
-      incident.completedMs === undefined || incident.completedMs <= incident.startedMs
-        ? "-"
-        : formatDuration(incident.completedMs - incident.startedMs),
-      incident.events.length === 0 ? "not recorded" : showFilesystems(incident),
+      showDuration(durationOf(incident), isWide),
+      incident.isRecorded === false ? "not recorded" : showFilesystems(incident),
       ...(isWide ? [recordedBy(incident)] : []),
     ]);
     const title = widths === undefined;
-    widths ??= fitColumns(columns, rows, terminal.columns);
+    // The rows to come may need more than the first ones.
+    const usual = [
+      hasHistory ? `${ended}${showTime(0)}` : "",
+      "",
+      "reboot",
+      "succeeded",
+      "",
+      hasHistory ? "not recorded" : "",
+    ];
+    widths ??= fitColumns(columns, [...rows, usual], terminal.columns);
     return renderTable(columns, rows, { terminal, title, widths });
   };
 }
 
-const recordedBy = ({ events, outcomes, recorders, manual }: Incident): string => {
+/** A minimum in full where there is room. */
+function showDuration(duration: Duration | undefined, isWide: boolean): string {
+  if (!duration) return "-";
+  return `${duration.isMinimum ? (isWide ? "at least " : "≥") : ""}${formatDuration(duration.ms)}`;
+}
+
+const recordedBy = ({ events, outcomes, recorders, manual, isRecorded }: Incident): string => {
+  if (isRecorded === undefined) return "not known";
   if (manual) return `${recorders.join(", ")} (by hand)`;
   if (events.length > 0) return recorders.join(", ");
   return outcomes.length > 0 ? "nobody (an alert)" : "nobody";
@@ -140,6 +166,7 @@ function fromHistory(fence: ReconciledFence): Incident {
     id: `${first?.client ?? "?"}@${first?.origin ?? "?"}`,
     target,
     startedMs: completedMs ?? 0,
+    start: "ended",
     completedMs,
     action,
     actions: [],
@@ -152,6 +179,7 @@ function fromHistory(fence: ReconciledFence): Incident {
     filesystems: [],
     known: "unknown",
     manual: false,
+    isRecorded: fence.recordedAs === "doubtful" ? undefined : false,
     events: [],
     outcomes: [],
   };

@@ -4,11 +4,11 @@
  *       "unknown_context":n}]}, most often fenced first.
  */
 
-import { showNumber } from "../../core/text.ts";
-import { type AnalyzeCommand, withLogs } from "../command.ts";
+import { counted, showNumber } from "../../core/text.ts";
+import { type AnalyzeCommand, shownRows, withAllEvents, withLogs } from "../command.ts";
 import type { AnalyzedEvent } from "../event.ts";
 import { readBatches } from "../read.ts";
-import { isoTime, paintFor, renderTable, showTime } from "../table.ts";
+import { isoTime, paintFor, renderTable, showTime, showZone } from "../table.ts";
 
 type NodeSum = {
   node: string;
@@ -35,13 +35,14 @@ export const nodes: AnalyzeCommand = {
   async run(context, args) {
     const sums = new Map<string, NodeSum>();
     let total = 0;
-    await withLogs(context, args, async (logs) => {
-      for await (const batch of readBatches(logs, { anyOrder: true })) {
+    await withLogs(context, withAllEvents(args), async (logs) => {
+      for await (const batch of readBatches(logs, { stream: "asked", anyOrder: true })) {
         total += batch.length;
         for (const event of batch) add(sums, event);
       }
     });
-    const rows = [...sums.values()].sort((a, b) => b.events - a.events || b.lastMs - a.lastMs);
+    const all = [...sums.values()].sort((a, b) => b.events - a.events || b.lastMs - a.lastMs);
+    const { rows, more } = shownRows(all, args.filters);
     if (args.json) {
       await context.out(`${JSON.stringify({ total, rows: rows.map(encode) })}\n`);
       return 0;
@@ -57,9 +58,9 @@ export const nodes: AnalyzeCommand = {
           { title: "EVENTS", align: "right" },
           { title: "ACTIONS", flexible: true },
           { title: "REFUSED", align: "right", paint: (text) => (text.includes("-") ? text : paint.red(text)) },
-          { title: "UNKNOWN", align: "right" },
-          { title: "LAST" },
-          wide ? { title: "GFS2", flexible: true } : { title: "GFS2", align: "right" },
+          { title: "UNKNOWN", align: "right", givesWay: 2 },
+          { title: `LAST ${showZone()}` },
+          wide ? { title: "GFS2", flexible: true, givesWay: 1 } : { title: "GFS2", align: "right", givesWay: 1 },
         ],
         rows.map((sum) => [
           sum.node,
@@ -73,7 +74,7 @@ export const nodes: AnalyzeCommand = {
         context,
       ),
     );
-    await context.out(`${showNumber(rows.length)} nodes, ${showNumber(total)} events\n`);
+    await context.out(`${counted(all.length, "node")}, ${counted(total, "event")}${more}\n`);
     return 0;
   },
 };

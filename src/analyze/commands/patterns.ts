@@ -1,11 +1,12 @@
 /** `patterns`: what repeats, spreads, answers back, drags on or stays in the dark. --json: one object. */
 import { OpsError } from "../../core/errors.ts";
+import { counted } from "../../core/text.ts";
 import { type AnalyzeCommand, withLogs } from "../command.ts";
 import { isoOf } from "../incident-record.ts";
 import { DEFAULT_THRESHOLDS, type Patterns, patternFinder, type Thresholds } from "../patterns.ts";
 import { readIncidentBatches } from "../read-incidents.ts";
 import { formatDuration, visible } from "../report/words.ts";
-import { paintFor, showTime } from "../table.ts";
+import { paintFor, showTime, showZone } from "../table.ts";
 import { wrapText } from "../wrap.ts";
 
 const SHOWN = 10;
@@ -117,13 +118,15 @@ const patternsRecord = (found: Patterns, thresholds: Thresholds) => ({
     to: isoOf(toMs),
     incidents,
   })),
-  slow: found.slow.map(({ device, count, of, worstMs, worst }) => ({
+  slow: found.slow.map(({ device, count, of, worstMs, worstIsMinimum, worst }) => ({
     device,
     count,
     of,
     worst_ms: worstMs,
+    worst_is_minimum: worstIsMinimum,
     worst_incident: worst,
   })),
+  slow_unknown: found.slowUnknown,
   failing: found.failing.map(({ device, failed, of, lastMs, lastReason }) => ({
     device,
     failed,
@@ -159,8 +162,16 @@ function renderPatterns(
     return `${bold(title)}\n${body.map((line) => wrapText(`  ${visible(line)}`, columns, 4)).join("")}`;
   };
   const { unknownContext } = found;
+  const slowUnknown =
+    found.slowUnknown === 0
+      ? ""
+      : wrapText(
+          `  not known of ${counted(found.slowUnknown, "fence")}: nothing says when Pacemaker was asked`,
+          columns,
+          4,
+        );
   return [
-    `${found.fences} ${found.fences === 1 ? "fence" : "fences"} in ${found.incidents} ${found.incidents === 1 ? "incident" : "incidents"}; ${found.refused} refused\n`,
+    `${found.fences} ${found.fences === 1 ? "fence" : "fences"} in ${found.incidents} ${found.incidents === 1 ? "incident" : "incidents"}; ${found.refused} refused; times in ${showZone()}\n`,
     section(
       `Flapping nodes (${thresholds.flapCount} fences within ${formatDuration(thresholds.flapWindowMs)})`,
       latest(found.flapping).map(({ node, count, fromMs, toMs }) => `${node}: ${count} times, ${times(fromMs, toMs)}`),
@@ -185,11 +196,11 @@ function renderPatterns(
     section(
       `Slow fences (over ${formatDuration(thresholds.slowMs)}), by device`,
       found.slow.map(
-        ({ device, count, of, worstMs, worst }) =>
-          `${device}: ${count} of ${of}, worst ${formatDuration(worstMs)} (${worst})`,
+        ({ device, count, of, worstMs, worstIsMinimum, worst }) =>
+          `${device}: ${count} of ${of}, worst ${worstIsMinimum ? "at least " : ""}${formatDuration(worstMs)} (${worst})`,
       ),
       "none of those whose duration is known",
-    ),
+    ) + slowUnknown,
     section(
       "Failed fences, by device",
       found.failing.map(({ device, failed, of, lastMs, lastReason }) => {

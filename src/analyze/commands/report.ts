@@ -8,9 +8,10 @@ import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
 import type { Logs } from "../read.ts";
 import type { Zone } from "../report/aggregate.ts";
 import { readNumbers } from "../report/read.ts";
+import { showZone } from "../table.ts";
 
 const localZone = (): Zone => ({
-  name: Intl.DateTimeFormat().resolvedOptions().timeZone,
+  name: showZone(),
   offsetMinutes: (timeMs) => -new Date(timeMs).getTimezoneOffset(),
 });
 const UTC: Zone = { name: "UTC", offsetMinutes: () => 0 };

@@ -7,19 +7,20 @@ import { OpsError } from "../../core/errors.ts";
 import { assertLocal } from "../../core/local-path.ts";
 import type { ProgramContext } from "../../core/program.ts";
 import { kindOf } from "../../core/streams.ts";
-import { addBadLine, noBadLines } from "../bad-lines.ts";
 import type { AnalyzeCommand } from "../command.ts";
 import { decodeLine, isEvent } from "../decode.ts";
 import type { AnalyzedEvent } from "../event.ts";
 import { matchesEvent } from "../filter.ts";
 import { compressionOf, DETAILED, findInputs, logDirectoryOf, OUTCOMES } from "../inputs.ts";
 import { visible } from "../report/words.ts";
-import { paintFor, showFilesystems, showTime } from "../table.ts";
-import { type FollowNote, follow } from "../tail.ts";
+import { paintFor, paintStatus, showFilesystems, showTime } from "../table.ts";
+import { type FollowedLine, type FollowNote, follow, type LineNumber } from "../tail.ts";
 import { parseCount } from "./patterns.ts";
 
 /** As many ids are remembered, so that a line met again after a copytruncate is not shown again. */
 const REMEMBERED = 4_096;
+/** Of each log. */
+const SHOWN_BAD = 5;
 
 export const tail: AnalyzeCommand = {
   command: "tail [files..]",
@@ -40,32 +41,38 @@ export const tail: AnalyzeCommand = {
     const show = args.json ? ({ raw }: AnalyzedEvent) => `${raw}\n` : textLine(context);
     const isNew = rememberIds();
     const stop = new AbortController();
-    const bad = noBadLines();
-    const sources = paths.map((path) => {
-      const wanted = (text: string): boolean => {
+    const noteBad = async ({ file, lineNumber }: Omit<FollowedLine, "text">, reason: string) => {
+      const place = `${file}:${await lineNumber()}`;
+      if (args.strict) throw new OpsError("bad-input", `${place}: no fence event: ${reason}`);
+      context.err(`${place}: not shown: ${reason}`);
+    };
+    /** Of the lines that were there: the last first, because that is how they are read. */
+    const bad = paths.map(() => ({ count: 0, last: [] as (() => Promise<void>)[] }));
+    const sources = bad.map((among, index) => {
+      const path = paths[index] as string;
+      const wanted = (text: string, lineNumber: LineNumber): boolean => {
         const decoded = decodeLine(text, { file: path, line: 0 });
-        if (!isEvent(decoded)) addBadLine(bad, { evidence: { file: path, line: 0 }, reason: decoded.reason });
-        return isEvent(decoded) && matchesEvent(args.filters, decoded);
+        if (isEvent(decoded)) return matchesEvent(args.filters, decoded);
+        among.count += 1;
+        if (among.count <= SHOWN_BAD) among.last.push(() => noteBad({ file: path, lineNumber }, decoded.reason));
+        return false;
       };
       return follow(context.host, { path, last, wanted, signal: stop.signal });
     });
-    const noteBad = (file: string, reason: string) => {
-      if (args.strict) throw new OpsError("bad-input", `${file}: a line is no fence event: ${reason}`);
-      context.err(`${file}: not shown: ${reason}`);
-    };
     const goOn = async (source: ReturnType<typeof follow>) => {
       for await (const item of source) {
         if ("note" in item) context.err(noteText(item));
         if (!("text" in item)) continue;
         const event = decodeLine(item.text, { file: item.file, line: 0 });
-        if (!isEvent(event)) noteBad(item.file, event.reason);
+        if (!isEvent(event)) await noteBad(item, event.reason);
         else if (matchesEvent(args.filters, event) && isNew(event)) await context.out(show(event));
       }
     };
     try {
       const begun = await Promise.all(sources.map((source) => beginningOf(source, context)));
-      for (const { evidence, reason } of bad.first) noteBad(evidence.file, reason);
-      if (bad.count > bad.first.length) context.err(`${bad.count - bad.first.length} more lines are no fence event`);
+      for (const note of bad.flatMap(({ last: notes }) => notes.reverse())) await note();
+      const more = bad.reduce((sum, { count }) => sum + Math.max(0, count - SHOWN_BAD), 0);
+      if (more > 0) context.err(`${more} more ${more === 1 ? "line is" : "lines are"} no fence event`);
       const events = begun.flat().sort((a, b) => recordedMs(a) - recordedMs(b));
       for (const event of events.filter(isNew).slice(-last)) await context.out(show(event));
       // The first to fail (a closed pipe, a bad line with --strict) ends them all.
@@ -159,8 +166,7 @@ function textLine({ terminal }: ProgramContext): (event: AnalyzedEvent) => strin
   const paint = paintFor(terminal);
   return (event) => {
     const { timeMs, action, target, status, recorder } = event;
-    const isBad = status === "refused" || status === "failed";
-    const painted = isBad ? paint.red(visible(status)) : paint.green(visible(status));
+    const painted = paintStatus(paint, visible(status));
     return `${showTime(timeMs)}  ${visible(action)}  ${visible(target)}  ${painted}  ${visible(showFilesystems(event))}  by ${visible(recorder)}\n`;
   };
 }

@@ -3,10 +3,11 @@
  * JSON: {"by":"day","total":N,"rows":[{"start":"2025-01-10T00:00:00.000Z","count":n},…]}, also those without events, as far
  * as they are not too many.
  */
-import { showNumber } from "../../core/text.ts";
-import { type AnalyzeCommand, withLogs } from "../command.ts";
-import { collectGarbage, leaveGarbage, readBatches } from "../read.ts";
-import { isoTime, paintFor, renderTable } from "../table.ts";
+import { counted, showNumber } from "../../core/text.ts";
+import { type AnalyzeCommand, shownRows, withAllEvents, withLogs } from "../command.ts";
+import { collectGarbage, leaveGarbage } from "../garbage.ts";
+import { readBatches } from "../read.ts";
+import { isoTime, paintFor, renderTable, showZone } from "../table.ts";
 
 const UNITS = ["hour", "day", "week", "month"] as const;
 type Unit = (typeof UNITS)[number];
@@ -42,10 +43,10 @@ export const timeline: AnalyzeCommand = {
     const unit = UNITS.find((known) => known === [args.own.by].flat().at(-1)) ?? "day";
     const counts = new Map<number, number>();
     let total = 0;
-    await withLogs(context, args, async (logs) => {
+    await withLogs(context, withAllEvents(args), async (logs) => {
       // Local time may shift by whole quarters of an hour: nothing shorter needs a calendar of its own.
       const starts = new Map<number, number>();
-      for await (const batch of readBatches(logs, { anyOrder: true })) {
+      for await (const batch of readBatches(logs, { stream: "asked", anyOrder: true })) {
         total += batch.length;
         for (const { timeMs } of batch) {
           const quarter = Math.floor(timeMs / QUARTER_MS);
@@ -59,7 +60,8 @@ export const timeline: AnalyzeCommand = {
         }
       }
     });
-    const { rows, leftOut } = fill(counts, unit);
+    const { rows: all, leftOut } = fill(counts, unit);
+    const { rows, more } = shownRows(all, args.filters);
     for (const { fromMs, toMs } of leftOut.slice(0, SHOWN_GAPS))
       context.err(
         `timeline: ${label(fromMs, unit)} to ${label(toMs, unit)}: too many ${unit}s without events to show each`,
@@ -72,11 +74,12 @@ export const timeline: AnalyzeCommand = {
     }
     const paint = paintFor(context.terminal);
     const most = rows.reduce((sofar, [, count]) => Math.max(sofar, count), 1);
-    const labelWidth = longest([unit, label(rows[0]?.[0] ?? 0, unit)]);
+    const title = `${unit.toUpperCase()} ${showZone()}`;
+    const labelWidth = longest([title, label(rows[0]?.[0] ?? 0, unit)]);
     const numberWidth = longest(["COUNT", showNumber(most)]);
     const width = Math.max(10, Math.min(WIDEST_BAR, context.terminal.columns - labelWidth - numberWidth - 4));
     const columns = [
-      { title: unit.toUpperCase() },
+      { title },
       { title: "COUNT", align: "right" },
       { title: "", paint: (text: string) => paint.cyan(text) },
     ] as const;
@@ -98,7 +101,7 @@ export const timeline: AnalyzeCommand = {
       leaveGarbage(spent, 20 * text.length);
       collectGarbage(spent);
     }
-    await context.out(`${showNumber(total)} ${total === 1 ? "event" : "events"}\n`);
+    await context.out(`${counted(total, "event")}${more}\n`);
     return 0;
   },
 };

@@ -6,7 +6,7 @@ import { listNames, readWhole, statOf } from "../../core/files.ts";
 import { isAlive, type ProcessIdentity } from "../../core/process-identity.ts";
 import type { ProgramContext } from "../../core/program.ts";
 import { type Block, readFileBlocks, readStreamBlocks } from "../../core/streams.ts";
-import { showNumber } from "../../core/text.ts";
+import { counted, showNumber } from "../../core/text.ts";
 import type { AnalyzeCommand } from "../command.ts";
 import { decodeLine, isEvent } from "../decode.ts";
 import { type Filters, matchesEvent } from "../filter.ts";
@@ -31,7 +31,7 @@ export const verify: AnalyzeCommand = {
   examples: [
     ["verify", "the recorder's log on this node"],
     ["verify /srv/collected/rabbit-node-1", "a copy"],
-    ["verify --json | jq -r 'select(.kind) | .kind' | sort | uniq -c", "kinds of problems"],
+    ["verify --json | jq -r '.kind // empty' | sort | uniq -c", "kinds of problems"],
   ],
   async run(context, args) {
     const { filters } = args;
@@ -78,10 +78,9 @@ export const verify: AnalyzeCommand = {
     else {
       for (const [kind, count] of shown)
         if (count > SHOWN_OF_A_KIND) await context.out(`${kind}: ${showNumber(count - SHOWN_OF_A_KIND)} more\n`);
-      const verdict =
-        problems === 0 ? "nothing wrong" : `${showNumber(problems)} ${problems === 1 ? "problem" : "problems"}`;
+      const verdict = problems === 0 ? "nothing wrong" : counted(problems, "problem");
       await context.out(
-        `${verdict}: ${showNumber(totals.events)} events in ${showNumber(totals.lines)} lines, ${totals.files} files\n`,
+        `${verdict}: ${counted(totals.events, "event")} in ${counted(totals.lines, "line")}, ${counted(totals.files, "file")}\n`,
       );
     }
     return problems === 0 ? 0 : EXIT_PROBLEMS;

@@ -12,7 +12,7 @@ import type { Incident } from "../incidents.ts";
 import { type ClusterLogs, type LogWords, readClusterLogs } from "../logs/sources.ts";
 import { readIncidentBatches } from "../read-incidents.ts";
 import { formatDuration, visible } from "../report/words.ts";
-import { paintFor, showTime } from "../table.ts";
+import { paintFor, showTime, showZone } from "../table.ts";
 import { parseTime } from "../time.ts";
 import { type Explanation, explain, TOPICS, type Topic } from "../why.ts";
 import { wrapText } from "../wrap.ts";
@@ -42,15 +42,12 @@ export const why: AnalyzeCommand = {
   examples: [
     ["why compute-node-2", "the last fence, from this node's logs"],
     ["why compute-node-2 --at 'yesterday 14:20'", "an earlier one"],
-    [
-      "why compute-node-2 --pacemaker-log '/srv/sos/*/pacemaker.log' --dlm-log dump.txt --dmesg dmesg.txt",
-      "from collected files",
-    ],
+    ["why compute-node-2 --pacemaker-log '/srv/*/pacemaker.log'", "from collected files"],
   ],
   async run(context, args) {
     const target = String(args.own.target);
     const atMs =
-      args.own.at === undefined ? undefined : await parseTime(String(args.own.at), "since", context.host.now());
+      args.own.at === undefined ? undefined : await parseTime(String(args.own.at), "since", context.host.now(), "at");
     const incident = args.own.incident === undefined ? undefined : String(args.own.incident);
     const cluster = await readClusterLogs(context, target, wordsOf(args));
     const records = await recordsOf(context, args, target, atMs, incident);
@@ -128,16 +125,25 @@ const place = (point: { timeMs: number; evidence: Evidence; what: string } | und
     ? null
     : { time: isoOf(point.timeMs), what: point.what, file: point.evidence.file, line: point.evidence.line };
 
+/** Undefined where only its end is known, or a clock of whole seconds puts that before its beginning. */
+const tookMs = ({ startedMs, completedMs }: Explanation): number | undefined =>
+  startedMs !== undefined && completedMs !== undefined && completedMs > startedMs ? completedMs - startedMs : undefined;
+
+/** The time it is known by. */
+const knownMs = ({ startedMs, completedMs }: Explanation): number | undefined => startedMs ?? completedMs;
+
 const explanationRecord = (page: Explanation, notRead: NotRead) => ({
   target_node: page.target,
   incident: page.id,
   action: page.action,
   result: page.result,
+  fenced_by: page.devices ?? null,
+  left_off: page.leftOff ?? null,
   started: isoOf(page.startedMs),
   completed: isoOf(page.completedMs),
-  duration_ms:
-    page.startedMs === undefined || page.completedMs === undefined ? null : page.completedMs - page.startedMs,
-  gfs2_filesystems: page.filesystems,
+  duration_is_minimum: tookMs(page) === undefined ? null : page.isStartLate,
+  duration_ms: tookMs(page) ?? null,
+  gfs2_filesystems: page.filesystems ?? null,
   lockspaces: page.lockspaces.map(({ lockspace, from, until, blockedMs, exact }) => ({
     name: lockspace,
     blocked_from: place(from),
@@ -183,20 +189,11 @@ function renderPage(page: Explanation, notRead: NotRead, { terminal }: ProgramCo
     ...page.findings.map(({ evidence }) => evidence.file),
     ...page.clocks.map(({ file }) => file),
   ]);
-  const took =
-    page.startedMs !== undefined && page.completedMs !== undefined && page.completedMs > page.startedMs
-      ? ` after ${formatDuration(page.completedMs - page.startedMs)}`
-      : "";
-  const when = page.startedMs === undefined ? "" : `, ${showTime(page.startedMs)}`;
-  let text = paint.bold(
-    wrapText(
-      visible(
-        `${page.target}: ${page.action} ${page.result === "unknown" ? "(result not known)" : page.result}${took}${when}`,
-      ),
-      columns,
-      2,
-    ).trimEnd(),
-  );
+  const ms = tookMs(page);
+  const took = ms === undefined ? "" : ` after ${page.isStartLate ? "at least " : ""}${formatDuration(ms)}`;
+  const dayMs = knownMs(page);
+  const when = dayMs === undefined ? "" : `, ${page.startedMs === undefined ? "ended " : ""}${showTime(dayMs)}`;
+  let text = paint.bold(wrapText(visible(`${page.target}: ${outcomeOf(page)}${took}${when}`), columns, 2).trimEnd());
   text += "\n";
   for (const line of summaryOf(page)) text += wrapText(visible(line), columns, 2);
   for (const topic of TOPICS) {
@@ -205,7 +202,7 @@ function renderPage(page: Explanation, notRead: NotRead, { terminal }: ProgramCo
     if (findings.length + gaps.length === 0) continue;
     text += `\n${paint.bold(TITLES[topic])}\n`;
     for (const { timeMs, text: words, evidence } of findings) {
-      const time = `  ${clockTime(timeMs, page.startedMs).padEnd(TIME_COLUMN - 4)}  `;
+      const time = `  ${clockTime(timeMs, dayMs).padEnd(TIME_COLUMN - 4)}  `;
       const shown = visible(words);
       const source = `${short.get(evidence.file) ?? evidence.file}${evidence.line > 0 ? `:${evidence.line}` : ""}`;
       const room = columns - [...time].length - [...shown].length - [...source].length;
@@ -227,7 +224,7 @@ function renderPage(page: Explanation, notRead: NotRead, { terminal }: ProgramCo
   if (page.others.length > 0) {
     const nearest = page.others
       .filter(({ timeMs }) => Number.isFinite(timeMs))
-      .sort((a, b) => Math.abs(a.timeMs - (page.startedMs ?? 0)) - Math.abs(b.timeMs - (page.startedMs ?? 0)))
+      .sort((a, b) => Math.abs(a.timeMs - (knownMs(page) ?? 0)) - Math.abs(b.timeMs - (knownMs(page) ?? 0)))
       .slice(0, 3)
       .map(({ timeMs }) => showTime(timeMs));
     text += `\n${wrapText(`${page.others.length} more ${page.others.length === 1 ? "fence" : "fences"} of this node known; nearest ${nearest.join(", ")} (--at TIME)`, columns, 2)}`;
@@ -235,21 +232,31 @@ function renderPage(page: Explanation, notRead: NotRead, { terminal }: ProgramCo
   return text;
 }
 
+/** Pacemaker calls a reboot a success that switched the node off and never on. */
+function outcomeOf({ action, result, leftOff }: Explanation): string {
+  if (leftOff) return `switched off and not on again by this operation (Pacemaker says: ${action} ${result})`;
+  return `${action} ${result === "unknown" ? "(result not known)" : result}`;
+}
+
 /** For those who read three lines. */
 function summaryOf(page: Explanation): string[] {
   const reason = page.findings.find(({ topic, text }) => topic === "decided" && text.startsWith("scheduler: "))?.text;
-  const blocked = page.lockspaces.map(({ lockspace, blockedMs, exact }) =>
+  const blocked = page.lockspaces.map(({ lockspace, from, blockedMs, exact }) =>
     blockedMs === undefined
-      ? `${lockspace} for a time not known`
+      ? `${lockspace} ${from ? `since ${clockTime(from.timeMs, knownMs(page))}, no recovery seen` : "for a time not known"}`
       : `${lockspace} ${exact ? "" : "at least "}${formatDuration(blockedMs)}`,
   );
   // Its Pacemaker may have started without anybody having it back.
   const back = page.findings.find(({ topic, text }) => topic === "return" && /^(joined|Pacemaker on)/.test(text));
+  const by = page.devices?.join(", ");
+  const only = page.isRecorderAlone ? " alone, by its name a recorder: no line shows that the power was cut" : "";
   return [
+    ...(by === undefined ? [] : [`fenced by: ${by}${only}`]),
     ...(reason === undefined ? [] : [`reason: ${reason.replace("scheduler: will be fenced: ", "")}`]),
     ...(blocked.length === 0 ? [] : [`GFS2 blocked: ${blocked.join(", ")}`]),
     back?.timeMs === undefined ? "back in the cluster: not known" : `back in the cluster: ${showTime(back.timeMs)}`,
     `incident ${page.id}`,
+    `times: ${showZone()}`,
   ];
 }
 

@@ -5,7 +5,7 @@
  * Output: facts in file order; nodes are Corosync node ids.
  * Clock:  the number is CLOCK_MONOTONIC in seconds, the same clock as the kernel's. dlm_controld's own log ties it to a
  *         day with its stamp, the dump with `fence request … time EPOCH` and `fence status … walltime EPOCH local
- *         SECONDS`. dmesg alone is tied to nothing: `uptimeReader` needs the zero of the same boot.
+ *         SECONDS`. dmesg alone is tied to nothing: `dmesgReader` needs the zero of the same boot.
  * Source: dlm 4.2.0 dlm_controld/{logging.c,daemon_cpg.c,cpg.c}; fs/dlm, fs/gfs2 of Linux 6.1; captured logs
  */
 import { type Anchor, type ClockBasis, parseStamp, resolveStamps, type Stamp, type Tie } from "../../core/log-clock.ts";
@@ -20,8 +20,13 @@ const DAEMON_RULES: readonly Rule[] = [
     ([, id, pid]) => ({ kind: "dlm-fence-asked", nodeId: Number(id), pid: Number(pid) }),
   ],
   [
-    /^fence result (\d+) pid \d+ result (-?\d+)/,
-    ([, id, result]) => ({ kind: "dlm-fence-result", nodeId: Number(id), result: Number(result) }),
+    /^fence result (\d+) pid (\d+) result (-?\d+)/,
+    ([, id, pid, result]) => ({
+      kind: "dlm-fence-result",
+      nodeId: Number(id),
+      pid: Number(pid),
+      result: Number(result),
+    }),
   ],
   [
     /^fence status (\d+) receive (-?\d+) from (\d+) /,
@@ -82,6 +87,10 @@ const KERNEL_RULES: readonly Rule[] = [
     ([, filesystem = ""]) => ({ kind: "filesystem-recovered", filesystem }),
   ],
   [
+    /^gfs2: fsid=[^:]+:([^:]+?)(?:\.\d+)?: Joined cluster\. Now mounting FS/,
+    ([, filesystem = ""]) => ({ kind: "filesystem-mounted", filesystem }),
+  ],
+  [
     /^gfs2: fsid=[^:]+:([^:]+?)(?:\.\d+)?: (?:about to withdraw|withdrawn|File system withdrawn|fatal: )/,
     ([, filesystem = ""]) => ({ kind: "filesystem-withdrawn", filesystem }),
   ],
@@ -95,8 +104,8 @@ const factOf = (rules: readonly Rule[], words: string): FactDetail | undefined =
   return undefined;
 };
 
-/** The boot's zero: epoch ms at which the monotonic clock stood at 0. */
-export type UptimeZero = { epochMs: number; from: string };
+/** The boot's zero: epoch ms at which the monotonic clock stood at 0, and what that rests on. */
+export type UptimeZero = { epochMs: number; basis: ClockBasis };
 
 /**
  * A waiting lockspace says so every second in the dump: the first of each wait is enough, and what ends it starts anew.
@@ -125,19 +134,28 @@ const CONTROLD = /^ (\d+) (.*)$/;
 const REQUEST_EPOCH = /^fence request \d+ pid \d+ \w+ time (\d{10})\b/;
 const STATUS_EPOCH = /^fence status \d+ receive -?\d+ from \d+ walltime (\d{10}) local (\d+)/;
 
-/** dlm_controld.log and `dlm_tool dump`, told apart line by line; both give the boot's zero. */
+export type DlmReader = LogReader & { zero: (borrowed?: Tie) => UptimeZero | undefined };
+
+/**
+ * dlm_controld.log and `dlm_tool dump`, told apart line by line; both give the zero of the last boot in them: the log by
+ * any line's stamp and uptime, the dump by an epoch. `known` is that zero where the caller has it: of a dump asked live.
+ */
 export function dlmReader({
   file,
   modifiedMs,
+  known,
 }: {
   file: string;
   modifiedMs: number;
-}): LogReader & { zero: () => UptimeZero | undefined } {
+  known?: UptimeZero | undefined;
+}): DlmReader {
   type Line = { detail: FactDetail; stamp: Stamp | undefined; uptimeMs: number; line: number };
   const found: Line[] = [];
   const anchors: Anchor[] = [];
   const isRepeat = repeats();
-  let zero: UptimeZero | undefined;
+  let zero = known;
+  let first: { uptimeMs: number } | undefined;
+  let last: { stamp: Stamp | undefined; uptimeMs: number } | undefined;
   let lines = 0;
   const read = (text: string, line: number) => {
     const stamped = parseStamp(text);
@@ -147,33 +165,50 @@ export function dlmReader({
     const status = STATUS_EPOCH.exec(words);
     const epoch = Number(REQUEST_EPOCH.exec(words)?.[1] ?? status?.[1] ?? "0") * 1000;
     const uptimeMs = Number(uptime) * 1000;
+    // The node was booted in between.
+    if (last && uptimeMs < last.uptimeMs) zero = undefined;
+    last = { stamp: stamped?.stamp, uptimeMs };
+    first ??= last;
     // The request is stamped when it is made; a status may be heard later than the walltime it names.
     if (epoch > 0 && (!zero || !status)) {
-      zero = { epochMs: epoch - (status ? Number(status[2]) * 1000 : uptimeMs), from: `${file}:${line}` };
+      zero = { epochMs: epoch - (status ? Number(status[2]) * 1000 : uptimeMs), basis: "anchored" };
     }
     const detail = factOf(DAEMON_RULES, words);
     if (!detail || isRepeat(detail)) return;
     if (epoch > 0 && stamped) anchors.push({ index: found.length, epochMs: epoch });
     found.push({ detail, stamp: stamped?.stamp, uptimeMs, line });
   };
+  /** Stamps of the facts, and behind them the last line's. */
+  const resolve = (borrowed: Tie | undefined) => {
+    const stamps = [...found.map(({ stamp }) => stamp), last?.stamp].filter((stamp) => stamp !== undefined);
+    return { stamps, ...resolveStamps(stamps, { modifiedMs, anchors, borrowed }) };
+  };
   return {
     line(text, line) {
       lines = line;
       read(text, line);
     },
-    zero: () => zero,
+    zero(borrowed) {
+      if (zero || !last?.stamp) return zero;
+      const { timesMs, basis } = resolve(borrowed);
+      return { epochMs: (timesMs.at(-1) ?? 0) - last.uptimeMs, basis };
+    },
     end(borrowed) {
-      const stamped = found.flatMap((entry) => (entry.stamp ? [entry.stamp] : []));
-      const resolved = resolveStamps(stamped, { modifiedMs, anchors, borrowed });
+      const { stamps, timesMs, basis, tie } = resolve(borrowed);
+      const byUptime = (uptimeMs: number | undefined): number | undefined =>
+        zero && uptimeMs !== undefined ? zero.epochMs + uptimeMs : undefined;
       let next = 0;
       const facts: LogFact[] = found.map(({ detail, stamp, uptimeMs, line }) => ({
         ...detail,
-        timeMs: stamp ? resolved.timesMs[next++] : zero && zero.epochMs + uptimeMs,
+        timeMs: stamp ? timesMs[next++] : byUptime(uptimeMs),
         evidence: { file, line },
         host: undefined,
       }));
-      const clock: ClockBasis = stamped.length > 0 ? resolved.basis : zero ? "anchored" : "unknown";
-      return { kind: "dlm", file, facts, clock, tie: resolved.tie, lines };
+      const isStamped = stamps.length > 0;
+      const clock: ClockBasis = isStamped ? basis : (zero?.basis ?? "unknown");
+      const fromMs = isStamped ? undefined : byUptime(first?.uptimeMs);
+      const untilMs = isStamped ? timesMs.at(-1) : byUptime(last?.uptimeMs);
+      return { kind: "dlm", file, facts, clock, tie, fromMs, untilMs, lines };
     },
   };
 }
@@ -201,7 +236,7 @@ export function dmesgReader({
       evidence: { file, line },
       host: undefined,
     }));
-    const clock: ClockBasis = byUptime.length === 0 ? file_.clock : zero ? "anchored" : "unknown";
+    const clock: ClockBasis = byUptime.length === 0 ? file_.clock : (zero?.basis ?? "unknown");
     return { ...file_, facts: [...file_.facts, ...facts], clock };
   };
   return {

@@ -26,7 +26,9 @@ export type FactDetail =
   // the decision
   | { kind: "will-fence"; node: string; reason: string }
   | { kind: "fence-scheduled"; node: string; action: string; reason: string | undefined }
+  /** What the scheduler means to do; whether it is done stands elsewhere. */
   | { kind: "resource"; verb: string; resource: string; from: string | undefined; to: string | undefined }
+  | { kind: "resource-start"; resource: string; node: string; ok: boolean; result: string }
   | { kind: "transition"; number: number; file: string }
   | { kind: "request"; target: string; action: string; client: string }
   | { kind: "merged"; target: string; client: string; into: string }
@@ -55,6 +57,7 @@ export type FactDetail =
   | { kind: "device-reply"; target: string; action: string; device: string | undefined; client: string; result: string }
   | { kind: "on-skipped"; target: string; device: string; reason: string }
   | { kind: "level-failed"; target: string; client: string }
+  | { kind: "agent-gave-up"; agent: string; action: string; attempts: number }
   | { kind: "agent-said"; agent: string; pid: number; words: string }
   | {
       kind: "finished";
@@ -74,7 +77,7 @@ export type FactDetail =
   // DLM and GFS2
   | { kind: "dlm-node-gone"; nodeId: number; reason: string }
   | { kind: "dlm-fence-asked"; nodeId: number; pid: number }
-  | { kind: "dlm-fence-result"; nodeId: number; result: number }
+  | { kind: "dlm-fence-result"; nodeId: number; pid: number; result: number }
   | { kind: "dlm-fence-status"; nodeId: number; result: number; from: number }
   | { kind: "dlm-node-joined"; nodeId: number }
   | { kind: "lockspace-lost-node"; lockspace: string; nodeId: number; reason: string }
@@ -89,6 +92,7 @@ export type FactDetail =
   | { kind: "lockspace-recovered"; lockspace: string; tookMs: number }
   | { kind: "journal-recovered"; filesystem: string; journal: number; result: string }
   | { kind: "filesystem-recovered"; filesystem: string }
+  | { kind: "filesystem-mounted"; filesystem: string }
   | { kind: "filesystem-withdrawn"; filesystem: string };
 
 export type LogFact = FactDetail & {
@@ -108,6 +112,11 @@ export type LogFile = {
   facts: LogFact[];
   clock: ClockBasis;
   tie?: Tie | undefined;
+  /** The node that wrote it, where its lines say so. */
+  host?: string | undefined;
+  /** When its first and its last line were written, where the reader tells. */
+  fromMs?: number | undefined;
+  untilMs?: number | undefined;
   lines: number;
 };
 
@@ -124,3 +133,6 @@ export const isSame = (a: string, b: string): boolean => a.toLowerCase() === b.t
 export const timeOr = (fact: { timeMs: number | undefined }, otherwise: number): number => fact.timeMs ?? otherwise;
 export const byTime = (a: { timeMs: number | undefined }, b: { timeMs: number | undefined }): number =>
   timeOr(a, 0) - timeOr(b, 0);
+
+/** Two files of one node have names that start alike: `rabbit-node-1.dlm_controld.log`, `rabbit-node-1.dmesg.txt`. */
+export const ownerOf = (file: string): string => file.slice(file.lastIndexOf("/") + 1).split(".")[0] ?? "";

@@ -15,7 +15,7 @@ const HEAD =
   /^ (\S+) (pacemaker[\w-]*) *\[(\d+)\](?::| (?:\([^)]*\)))?\s+(?:(?:trace|debug|info|notice|warning|error|crit)[^:]{0,8}: )?(.*)$/;
 /** One cheap look decides about a line in a log of gigabytes; the rules below say what it means. */
 const WORTH_A_LOOK =
-  /fenc|Operation '|Action '|target|state is now|left via|membership=|Actions: |transition \d|stderr: \[|Starting Pacemaker \d|pe_calc-/;
+  /fenc|Operation '|Action '|target|state is now|left via|membership=|Actions: |transition \d|Result of start|_start_0 on |stderr: \[|Starting Pacemaker \d|pe_calc-/;
 /** The scheduler's references end in the second they were made: `pe_calc-pacemaker-controld-1795171245-78`. */
 const REFERENCE_EPOCH = /ref=pe_calc-[a-z-]+-(\d{10})-\d+/;
 
@@ -64,6 +64,17 @@ const RULES: readonly Rule[] = [
       resource,
       from: from ?? last,
       to: from === undefined ? undefined : last,
+    }),
+  ],
+  [
+    // The node that ran it, and the DC that heard of it.
+    /^(?:Result of start operation for (\S+) on (\S+)|Transition \d+ action \d+ \((\S+)_start_0 on (\S+)\) confirmed): (.*?)(?: \| .*)?$/,
+    ([, own, ownNode, heard, heardNode, result = ""]) => ({
+      kind: "resource-start",
+      resource: own ?? heard ?? "",
+      node: ownNode ?? heardNode ?? "",
+      ok: /^(?:ok$|0 \(ok\))/.test(result),
+      result,
     }),
   ],
   [
@@ -131,6 +142,10 @@ const RULES: readonly Rule[] = [
     ([, target = "", client = ""]) => ({ kind: "level-failed", target, client }),
   ],
   [
+    /^Attempted to execute agent (\S+) \((\w+)\) the maximum number of times \((\d+)\) allowed/,
+    ([, agent = "", action = "", attempts]) => ({ kind: "agent-gave-up", agent, action, attempts: number(attempts) }),
+  ],
+  [
     /^(\S+)\[(\d+)\] stderr: \[ (.*) \]$/,
     ([, agent = "", pid, words = ""]) => ({ kind: "agent-said", agent, pid: number(pid), words }),
   ],
@@ -167,6 +182,7 @@ export function pacemakerReader({ file, modifiedMs, target }: PacemakerOptions):
   let last: { stamp: Stamp; line: number } | undefined;
   let parent: string | undefined;
   let host: string | undefined;
+  let lastText = "";
 
   const look = (text: string, line: number) => {
     const own = ownLines !== undefined && text.slice(0, 300).toLowerCase().includes(ownLines);
@@ -222,6 +238,8 @@ export function pacemakerReader({ file, modifiedMs, target }: PacemakerOptions):
   return {
     line(text, line) {
       lines = line;
+      // A resource agent's own lines go on without a stamp.
+      if (/^[A-Z0-9]/.test(text)) lastText = text;
       look(text, line);
     },
     end(borrowed) {
@@ -230,8 +248,16 @@ export function pacemakerReader({ file, modifiedMs, target }: PacemakerOptions):
         const { stamp, line } = last;
         all.push({ detail: { kind: "silent-from", node: host ?? "" }, stamp, line, host });
       }
-      const read = stampedFile("pacemaker", { file, modifiedMs }, all, anchors, lines, borrowed);
-      return { ...read, facts: read.facts.filter((fact) => fact.kind !== "transition" || fact.number >= 0) };
+      const read = stampedFile(
+        "pacemaker",
+        { file, modifiedMs },
+        all,
+        anchors,
+        lines,
+        borrowed,
+        parseStamp(lastText)?.stamp,
+      );
+      return { ...read, host, facts: read.facts.filter((fact) => fact.kind !== "transition" || fact.number >= 0) };
     },
   };
 }

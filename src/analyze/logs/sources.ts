@@ -4,7 +4,7 @@
  *         one that was named is.
  * The tools asked (dlm_tool dump, dmesg, stonith_admin) read memory and touch no filesystem; each has a time limit.
  */
-import { basename } from "node:path";
+import { dirname } from "node:path";
 import { OpsError, reasonOf } from "../../core/errors.ts";
 import { type Argv, failureOf } from "../../core/exec.ts";
 import { errorCode, modifiedMsOf } from "../../core/files.ts";
@@ -15,8 +15,8 @@ import { HISTORY_ARGV, type HistoryEntry, parseHistory } from "../../records/fen
 import { isGlob } from "../filter.ts";
 import { compressionOf } from "../inputs.ts";
 import { corosyncReader, parseNodeNames } from "./corosync.ts";
-import { dlmReader, dmesgReader, type UptimeZero } from "./dlm.ts";
-import type { LogFile, LogReader } from "./fact.ts";
+import { type DlmReader, dlmReader, dmesgReader, type UptimeZero } from "./dlm.ts";
+import { type LogFile, type LogReader, ownerOf } from "./fact.ts";
 import { pacemakerReader } from "./pacemaker.ts";
 
 export type LogWords = {
@@ -110,8 +110,12 @@ async function pathsOf(words: readonly string[]): Promise<string[]> {
   for (const word of words) {
     if (word === LIVE) paths.push(word);
     else if ((await kindOf(word)).kind !== "missing") paths.push(word);
-    else if (isGlob(word)) paths.push(...(await expandPattern(word)));
-    else throw new OpsError("bad-input", `${word}: no such file`, { hint: `ls -l ${word}` });
+    else if (isGlob(word)) {
+      const matching = await expandPattern(word);
+      if (matching.length === 0)
+        throw new OpsError("bad-input", `${word}: matches no file`, { hint: `ls -l ${dirname(word)}` });
+      paths.push(...matching);
+    } else throw new OpsError("bad-input", `${word}: no such file`, { hint: `ls -l ${word}` });
   }
   return paths;
 }
@@ -167,7 +171,13 @@ async function ask(context: ProgramContext, argv: Argv, result: ClusterLogs): Pr
   return undefined;
 }
 
-type Zero = UptimeZero & { file: string };
+type Zero = { file: string; at: DlmReader["zero"] };
+
+/** Of the boot that this node is in. */
+function zeroHere({ host }: ProgramContext): UptimeZero | undefined {
+  const uptime = Number(host.readText("/proc/uptime")?.split(" ")[0] ?? Number.NaN);
+  return Number.isFinite(uptime) ? { epochMs: host.now().getTime() - uptime * 1000, basis: "anchored" } : undefined;
+}
 
 async function readDlm(
   context: ProgramContext,
@@ -177,21 +187,19 @@ async function readDlm(
 ): Promise<Zero[]> {
   const zeros: Zero[] = [];
   for (const path of await pathsOf(words)) {
-    let reader: ReturnType<typeof dlmReader>;
+    let reader: DlmReader;
     if (path === LIVE) {
       const text = await ask(context, DUMP_ARGV, result);
       if (text === undefined) continue;
-      reader = feedText(text, dlmReader({ file: DUMP_ARGV.join(" "), modifiedMs: context.host.now().getTime() }));
+      const options = { file: DUMP_ARGV.join(" "), modifiedMs: context.host.now().getTime(), known: zeroHere(context) };
+      reader = feedText(text, dlmReader(options));
     } else reader = await feed(path, dlmReader({ file: path, modifiedMs: await changedMs(path) }));
     ends.push(reader.end);
-    const zero = reader.zero();
-    if (zero) zeros.push({ ...zero, file: path });
+    if (reader.zero()) zeros.push({ file: path, at: reader.zero });
   }
-  return zeros;
+  // An epoch is better than a stamp without a year and a zone.
+  return zeros.sort((a, b) => Number(b.at()?.basis === "anchored") - Number(a.at()?.basis === "anchored"));
 }
-
-/** Files of one node begin alike: `rabbit-node-1.dmesg.txt` and `rabbit-node-1.dlm_controld.log`. */
-const ownerOf = (path: string): string => basename(path).split(".")[0] ?? "";
 
 async function readDmesg(
   context: ProgramContext,
@@ -204,10 +212,8 @@ async function readDmesg(
     if (path === LIVE) {
       const text = await ask(context, DMESG_ARGV, result);
       if (text === undefined) continue;
-      const nowMs = context.host.now().getTime();
-      const uptime = Number(context.host.readText("/proc/uptime")?.split(" ")[0] ?? Number.NaN);
-      const zero = Number.isFinite(uptime) ? { epochMs: nowMs - uptime * 1000, from: "/proc/uptime" } : undefined;
-      const live = feedText(text, dmesgReader({ file: "dmesg", modifiedMs: nowMs }));
+      const zero = zeroHere(context);
+      const live = feedText(text, dmesgReader({ file: "dmesg", modifiedMs: context.host.now().getTime() }));
       ends.push((borrowed) => live.endWith(zero, borrowed));
       continue;
     }
@@ -217,7 +223,7 @@ async function readDmesg(
       own[0] ??
       (words.length === 1 && new Set(zeros.map(({ file }) => ownerOf(file))).size === 1 ? zeros[0] : undefined);
     const reader = await feed(path, dmesgReader({ file: path, modifiedMs: await changedMs(path) }));
-    ends.push((borrowed) => reader.endWith(zero, borrowed));
+    ends.push((borrowed) => reader.endWith(zero?.at(borrowed), borrowed));
   }
 }
 
@@ -238,6 +244,12 @@ async function readHistoryInto(context: ProgramContext, word: string | undefined
 const HISTORY_HINT =
   "--history FILE, written by stonith_admin --history '*' --verbose --output-as=xml on a cluster node";
 
+const LIVE_HISTORY_HINT = "crm_mon -1";
+
+/** When it was written: a file's time, which a copy of it may have made younger. */
+export const historyWrittenMs = async (context: ProgramContext, word: string): Promise<number> =>
+  word === LIVE ? context.host.now().getTime() : changedMs(word);
+
 /**
  * Pacemaker's history, from a file or of this cluster. Errors: OpsError, as it is the very thing asked for; never of a kind
  * that exits 1: a comparison that was not made is no difference found.
@@ -246,7 +258,7 @@ export async function readHistory(context: ProgramContext, word: string): Promis
   if (word !== LIVE) {
     const text = textOf(context, word);
     if (text === undefined) throw new OpsError("bad-input", `${word}: no such file`, { hint: HISTORY_HINT });
-    return parseHistory(text, word, await changedMs(word));
+    return parsedHistory(text, word, await changedMs(word), HISTORY_HINT);
   }
   const answer = await context.host.run(HISTORY_ARGV, { timeoutMs: TOOL_TIMEOUT_MS, maxBytes: MAX_TOOL_BYTES });
   if (answer.outcome === "not-started") {
@@ -257,8 +269,22 @@ export async function readHistory(context: ProgramContext, word: string): Promis
   const failure = failureOf(answer, TOOL_TIMEOUT_MS);
   if (failure !== undefined) {
     throw new OpsError(answer.outcome === "timed-out" ? "timeout" : "missing-tool", `fencing history: ${failure}`, {
-      hint: "crm_mon -1",
+      hint: LIVE_HISTORY_HINT,
     });
   }
-  return parseHistory(answer.stdout, HISTORY_ARGV.slice(0, 2).join(" "), context.host.now().getTime());
+  return parsedHistory(
+    answer.stdout,
+    HISTORY_ARGV.slice(0, 2).join(" "),
+    context.host.now().getTime(),
+    LIVE_HISTORY_HINT,
+  );
+}
+
+function parsedHistory(text: string, file: string, modifiedMs: number, hint: string): HistoryEntry[] {
+  try {
+    return parseHistory(text, file, modifiedMs);
+  } catch (error) {
+    if (!(error instanceof OpsError) || error.hint !== undefined) throw error;
+    throw new OpsError(error.kind, error.message, { hint, cause: error });
+  }
 }

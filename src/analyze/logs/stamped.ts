@@ -15,16 +15,16 @@ export function stampedFile(
   anchors: readonly Anchor[],
   lines: number,
   borrowed?: Tie,
+  last?: Stamp,
 ): LogFile {
-  const { timesMs, basis, tie } = resolveStamps(
-    pending.map(({ stamp }) => stamp),
-    { modifiedMs, anchors, borrowed },
-  );
+  const stamps = pending.map(({ stamp }) => stamp);
+  // Behind all others it moves no anchor.
+  const { timesMs, basis, tie } = resolveStamps(last ? [...stamps, last] : stamps, { modifiedMs, anchors, borrowed });
   const facts: LogFact[] = pending.map(({ detail, line, host }, index) => ({
     ...detail,
     timeMs: timesMs[index],
     evidence: { file, line },
     host,
   }));
-  return { kind, file, facts, clock: basis, tie, lines };
+  return { kind, file, facts, clock: basis, tie, untilMs: last && timesMs.at(-1), lines };
 }

@@ -7,6 +7,8 @@
  * in silence. Durations are kept in steps of 5 %, so medians are right to 5 %.
  */
 
+import type { Duration } from "../incidents.ts";
+import { packDuration } from "./duration.ts";
 import { scriptJson } from "./words.ts";
 
 export const RESULTS = ["succeeded", "failed", "refused", "unknown"] as const;
@@ -26,7 +28,7 @@ export type ReportIncident = {
   filesystems: readonly string[];
   context: Context;
   recorders: readonly string[];
-  durationMs: number | undefined;
+  duration: Duration | undefined;
   device: string | undefined;
   client: string | undefined;
   reason: string | undefined;
@@ -48,7 +50,16 @@ export type NodeRow = {
   lastLocalMs: number;
 };
 export type FilesystemRow = { name: string; total: number; nodes: number; lastLocalMs: number };
-export type DurationRow = { name: string; known: number; failed: number; median: number; p95: number; longest: number };
+export type DurationRow = {
+  name: string;
+  known: number;
+  /** Of those known: where nothing says when Pacemaker was asked, so that it took at least so long. */
+  minima: number;
+  failed: number;
+  median: number;
+  p95: number;
+  longest: number;
+};
 /** `toMs` is exclusive; undefined: no limit. */
 export type DurationBin = { fromMs: number; toMs: number | undefined; count: number };
 
@@ -66,8 +77,8 @@ export type IncidentColumns = {
   kinds: Kinds;
   node: Int32Array;
   kind: Int32Array;
-  /** −1: not known. */
-  durationMs: Float64Array;
+  /** As packDuration gives it. */
+  durations: Float64Array;
   lineCount: Uint32Array;
   files: readonly string[];
   file: Int32Array;
@@ -190,19 +201,21 @@ export class Kinds {
 class Spread {
   readonly #steps = new Uint32Array(400); // 1.05^400 ms is over three days
   count = 0;
+  minima = 0;
   longest = 0;
-  add(ms: number): void {
+  add({ ms, isMinimum }: Duration): void {
     const step = ms < 1 ? 0 : Math.min(this.#steps.length - 1, Math.floor(Math.log(ms) / STEP) + 1);
     this.#steps[step] = (this.#steps[step] ?? 0) + 1;
     this.count++;
+    if (isMinimum) this.minima++;
     this.longest = Math.max(this.longest, ms);
   }
-  /** The step's middle, never above the longest one seen. */
+  /** So many took up to this: the step's upper end, never above the longest one seen. */
   quantile(share: number): number {
     let left = Math.max(1, Math.ceil(this.count * share));
     for (const [step, count] of this.#steps.entries()) {
       left -= count;
-      if (left <= 0) return step === 0 ? 0 : Math.min(this.longest, Math.exp((step - 0.5) * STEP));
+      if (left <= 0) return step === 0 ? 0 : Math.min(this.longest, Math.exp(step * STEP));
     }
     return this.longest;
   }
@@ -219,7 +232,7 @@ type FilesystemTally = { total: number; nodes: Set<number>; lastLocalMs: number 
 class Ring {
   readonly #capacity: number;
   readonly timesMs: Float64Array;
-  readonly durationMs: Float64Array;
+  readonly durations: Float64Array;
   readonly node: Int32Array;
   readonly kind: Int32Array;
   readonly lineCount: Uint32Array;
@@ -230,7 +243,7 @@ class Ring {
   constructor(capacity: number) {
     this.#capacity = capacity;
     this.timesMs = new Float64Array(capacity);
-    this.durationMs = new Float64Array(capacity);
+    this.durations = new Float64Array(capacity);
     this.node = new Int32Array(capacity);
     this.kind = new Int32Array(capacity);
     this.lineCount = new Uint32Array(capacity);
@@ -389,11 +402,10 @@ export class Aggregate {
     }
   }
 
-  #addDuration({ durationMs, device, result }: ReportIncident): void {
-    const known = durationMs !== undefined && durationMs >= 0 && Number.isFinite(durationMs);
-    if (known) {
-      this.#durations.add(durationMs);
-      const bin = BIN_BOUNDS_MS.findLastIndex((bound) => durationMs >= bound);
+  #addDuration({ duration, device, result }: ReportIncident): void {
+    if (duration) {
+      this.#durations.add(duration);
+      const bin = BIN_BOUNDS_MS.findLastIndex((bound) => duration.ms >= bound);
       this.#bins[bin] = (this.#bins[bin] ?? 0) + 1;
     }
     if (device === undefined) return;
@@ -407,7 +419,7 @@ export class Aggregate {
       row = { spread: new Spread(), failed: 0 };
       this.#devices.set(name, row);
     }
-    if (known) row.spread.add(durationMs);
+    if (duration) row.spread.add(duration);
     if (result === "failed") row.failed++;
   }
 
@@ -415,6 +427,7 @@ export class Aggregate {
     const row = (name: string, spread: Spread, failed: number): DurationRow => ({
       name,
       known: spread.count,
+      minima: spread.minima,
       failed,
       median: spread.quantile(0.5),
       p95: spread.quantile(0.95),
@@ -432,7 +445,7 @@ export class Aggregate {
     const slot = this.#ring.claim();
     const ring = this.#ring;
     ring.timesMs[slot] = isTime(incident.timeMs) ? incident.timeMs : NO_TIME;
-    ring.durationMs[slot] = incident.durationMs ?? -1;
+    ring.durations[slot] = packDuration(incident.duration);
     ring.node[slot] = node ?? -1;
     ring.kind[slot] = this.#kinds.indexOf(incident);
     ring.lineCount[slot] = incident.lineCount;
@@ -494,7 +507,7 @@ export class Aggregate {
       kinds: this.#kinds,
       node: column(ring.node),
       kind: column(ring.kind),
-      durationMs: column(ring.durationMs),
+      durations: column(ring.durations),
       lineCount: column(ring.lineCount),
       files: this.#files.texts,
       file: column(ring.file),

@@ -8,7 +8,7 @@
  */
 import type { HeatmapSeriesOption } from "echarts/charts";
 import type { EChartsCoreOption } from "echarts/core";
-import { showNumber } from "../../core/text.ts";
+import { counted, showNumber } from "../../core/text.ts";
 import {
   type Bucket,
   type BucketUnit,
@@ -303,7 +303,7 @@ function draftDurations({ durations }: ChartNumbers, width: number): Draft {
     description:
       durations.known === 0 || !all
         ? "No duration is known."
-        : `${durations.known} durations: half up to ${formatDuration(all.median)}, 95 % up to ${formatDuration(all.p95)}, ` +
+        : `${counted(durations.known, "duration")}${all.minima > 0 ? `, ${showNumber(all.minima)} only a minimum` : ""}: half up to ${formatDuration(all.median)}, 95 % up to ${formatDuration(all.p95)}, ` +
           `longest ${formatDuration(all.longest)}.`,
     option: {
       grid: { ...fitting, left: 8, right: wide ? 12 : 48, top: wide ? 20 : 4, bottom: 4 },

@@ -49,6 +49,8 @@ export const CLIENT_SCRIPT = `"use strict";
     if (m < 2880) return two(Math.floor(m / 60), "h", m % 60, "min");
     return two(Math.floor(m / 1440), "d", Math.floor((m % 1440) / 60), "h");
   };
+  // As duration.ts packs it.
+  const took = (row) => (data.d[row] === -1 ? NaN : data.d[row] < -1 ? -2 - data.d[row] : data.d[row]);
   const results = { succeeded: "succeeded", failed: "failed", refused: "refused", unknown: "no outcome recorded" };
   const contexts = { found: "", none: "none in use", unknown: "unknown", disabled: "not asked" };
   const noKind = ["", "unknown", "unknown", [], [], "", "", ""];
@@ -97,7 +99,7 @@ export const CLIENT_SCRIPT = `"use strict";
       cell("Action", "", shown(kind[ACTION])),
       cell("Result", "", badge),
       cell("GFS2", "words", filesystems),
-      cell("Duration", "number", data.d[row] < 0 ? element("span", "missing", "not known") : duration(data.d[row])),
+      cell("Duration", "number", data.d[row] === -1 ? element("span", "missing", "not known") : (data.d[row] < 0 ? "at least " : "") + duration(took(row))),
       cell("Who and why", "words", words),
       cell("Evidence", "where", data.c[row] > 1 ? where + " and " + (data.c[row] - 1) + " more" : where),
     );
@@ -138,7 +140,7 @@ export const CLIENT_SCRIPT = `"use strict";
       if (words.some((_, index) => !wordKinds[index][k] && !wordNodes[index][n])) continue;
       matches.push(row);
     }
-    const key = { time: (row) => seconds[row], duration: (row) => data.d[row] < 0 ? NaN : data.d[row] }[sortKey];
+    const key = { time: (row) => seconds[row], duration: took }[sortKey];
     const sign = descending ? -1 : 1;
     if (sortKey === "node") matches.sort((a, b) => sign * (nodeTexts[data.n[a]] ?? "").localeCompare(nodeTexts[data.n[b]] ?? "", "en", { numeric: true }) || a - b);
     // What is not known stands last, whichever way it is sorted.

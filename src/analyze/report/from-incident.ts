@@ -1,5 +1,5 @@
 /** An incident as the report counts it: what became of it, how long it took, and where its first line stands. */
-import type { Incident } from "../incidents.ts";
+import { durationOf, type Incident } from "../incidents.ts";
 import type { ReportIncident } from "./aggregate.ts";
 
 export function toReportIncident(incident: Incident): ReportIncident {
@@ -12,7 +12,7 @@ export function toReportIncident(incident: Incident): ReportIncident {
     filesystems: incident.filesystems,
     context: incident.known,
     recorders: incident.recorders,
-    durationMs: durationOf(incident),
+    duration: durationOf(incident),
     device: incident.device ?? incident.delegate,
     client:
       incident.clients.length > 0 ? unnumbered(incident.clients).join(", ") : incident.manual ? "hand" : undefined,
@@ -26,10 +26,6 @@ export function toReportIncident(incident: Incident): ReportIncident {
 const unnumbered = (clients: readonly string[]): string[] => [
   ...new Set(clients.map((client) => client.replace(/\.\d+(?=@|$)/, ""))),
 ];
-
-/** As `incidents` shows it. Clocks of two nodes may differ: what ended before it began took an unknown time. */
-const durationOf = ({ startedMs, completedMs }: Incident): number | undefined =>
-  completedMs !== undefined && completedMs > startedMs ? completedMs - startedMs : undefined;
 
 function refusalOf({ events }: Incident): string | undefined {
   const reason = events.find(({ status }) => status === "refused")?.record.guard_reason;

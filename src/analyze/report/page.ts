@@ -20,6 +20,7 @@ import {
 } from "./aggregate.ts";
 import { bucketName, HEAT_LEVELS, heatBound, heatMost, heatNodes, type Picture, type Pictures } from "./charts.ts";
 import { CLIENT_SCRIPT } from "./client.ts";
+import { unpackDuration } from "./duration.ts";
 import { STYLE } from "./style.ts";
 import { encodeTable } from "./table-data.ts";
 import { formatDuration, html, localMoment, visible } from "./words.ts";
@@ -357,21 +358,29 @@ function renderDurations({ durations, incidents }: ReportNumbers, picture: Pictu
   if (known === 0) {
     return "<p>Not known for any incident: durations come from recorded outcomes (the alert agent, or <code>fencepost analyze reconcile</code>).</p>";
   }
-  const cells = ({ name, known: count, failed, median, p95, longest }: DurationRow): string[] => [
+  const cells = ({ name, known: count, minima, failed, median, p95, longest }: DurationRow): string[] => [
     name === "" ? "all" : html(name),
     showNumber(count),
+    showNumber(minima),
     showNumber(failed),
     ...(count === 0 ? ["", "", ""] : [median, p95, longest].map(formatDuration)),
   ];
   const [all, ...devices] = rows;
-  return `<p>Known for ${showNumber(known)} of ${counted(incidents, "incident")}, from the request to Pacemaker's verdict.
-${all ? `Half took up to <strong>${formatDuration(all.median)}</strong>, 95 % up to <strong>${formatDuration(all.p95)}</strong>, the longest ${formatDuration(all.longest)}.` : ""}</p>
+  const minima = all?.minima ?? 0;
+  const basis =
+    minima === 0
+      ? ", from the request to Pacemaker's verdict"
+      : `; for ${minima === known ? "all" : showNumber(minima)} of them only from the first recorded line on: they took at least
+that long, because a device before the recorder may have been at work`;
+  return `<p>Known for ${showNumber(known)} of ${counted(incidents, "incident")}${basis}.
+${all ? `${minima === 0 ? "Half" : "Counted so, half"} took up to <strong>${formatDuration(all.median)}</strong>, 95 % up to <strong>${formatDuration(all.p95)}</strong>, the longest ${formatDuration(all.longest)}.` : ""}</p>
 <figure>${renderPicture(picture)}</figure>
 ${renderTable(
   `By fence device, or the node that carried it out${devices.length > DEVICE_ROWS ? `; ${DEVICE_ROWS} of ${devices.length}` : ""}`,
   [
     { title: "Device" },
     { title: "Durations known", number: true },
+    { title: "Only a minimum", number: true },
     { title: "Failed", number: true },
     { title: "Half up to", number: true },
     { title: "95 % up to", number: true },
@@ -456,7 +465,7 @@ function renderRow(columns: IncidentColumns, row: number): string {
         ? "(names not kept)"
         : html(kind.filesystems.map(visible).join(", "))
       : `<span class="${kind.context === "unknown" ? "gfs2-unknown" : "missing"}">${CONTEXT_WORDS[kind.context]}</span>`;
-  const durationMs = Math.round(columns.durationMs[row] ?? -1);
+  const duration = unpackDuration(Math.round(columns.durations[row] ?? -1));
   const words = [
     kind.client === undefined ? "" : `by ${kind.client}`,
     kind.device === undefined ? "" : `via ${kind.device}`,
@@ -476,7 +485,13 @@ function renderRow(columns: IncidentColumns, row: number): string {
       `<span class="badge"><span class="swatch ${kind.result}"></span>${RESULT_WORDS[kind.result]}</span>`,
     ),
     cell("GFS2", "words", gfs2),
-    cell("Duration", "number", durationMs < 0 ? '<span class="missing">not known</span>' : formatDuration(durationMs)),
+    cell(
+      "Duration",
+      "number",
+      duration
+        ? `${duration.isMinimum ? "at least " : ""}${formatDuration(duration.ms)}`
+        : '<span class="missing">not known</span>',
+    ),
     cell("Who and why", "words", html(words.join("; "))),
     cell("Evidence", "where", html(more > 0 ? `${where} and ${showNumber(more)} more` : where)),
   ].join("")}</tr>`;

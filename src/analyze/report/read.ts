@@ -1,5 +1,6 @@
 /** The logs → the report's numbers. Memory: the open incidents, and the tables of aggregate.ts. */
-import { collectGarbage, type Logs, leaveGarbage } from "../read.ts";
+import { collectGarbage, leaveGarbage } from "../garbage.ts";
+import type { Logs } from "../read.ts";
 import { readIncidents } from "../read-incidents.ts";
 import { Aggregate, type ReportNumbers, type Zone } from "./aggregate.ts";
 import { toReportIncident } from "./from-incident.ts";

@@ -6,7 +6,7 @@
  *   t  seconds since the row before, downwards (the first: since 1970); null: time not known
  *   o  [row, minutes]: from this row on a clock on the wall was so much ahead of UTC
  *   n, k, f  indices into nodes, kinds, files; −1: past a limit, not kept
- *   d  duration in ms, −1: not known · c  lines joined · l  line number, as difference to the row before
+ *   d  duration as duration.ts packs it · c  lines joined · l  line number, as difference to the row before
  *   kinds  [action, result, context, filesystems, recorders, client, device, reason]
  */
 import { type IncidentColumns, NO_TIME } from "./aggregate.ts";
@@ -164,7 +164,7 @@ export function encodeTable(columns: IncidentColumns, maxBytes: number): TableDa
       (thisOffset === offset ? 0 : out.o.pushPair(row, thisOffset)) +
       out.n.push(node) +
       out.k.push(kind) +
-      out.d.push(Math.round(columns.durationMs[row] ?? -1)) +
+      out.d.push(Math.round(columns.durations[row] ?? -1)) +
       out.c.push(columns.lineCount[row] ?? 1) +
       out.f.push(file) +
       out.l.push(thisLine - line);

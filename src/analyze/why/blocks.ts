@@ -1,11 +1,8 @@
 /**
  * How long GFS2 stood still: facts of the logs → one block a lockspace.
  */
-import { isKind, type LogFact, timeOr } from "../logs/fact.ts";
+import { isKind, type LogFact, ownerOf, timeOr } from "../logs/fact.ts";
 import type { LockspaceBlock } from "../why.ts";
-
-/** Two files of one node have names that start alike: `rabbit-node-1.dlm_controld.log`, `rabbit-node-1.dmesg.txt`. */
-const ownerOf = (file: string): string => file.slice(file.lastIndexOf("/") + 1).split(".")[0] ?? "";
 
 /**
  * How long each lockspace stood still for that node: from where DLM stopped it until GFS2 had replayed the journal, on
@@ -47,11 +44,13 @@ function blockOf(
     own
       .filter(isKind("lockspace-stopped"))
       .find((fact) => fact.lockspace === lockspace && timeOr(fact, 0) >= timeOr(lost, 0));
-  const waits = own.filter(isKind("lockspace-waits")).find((fact) => fact.lockspace === lockspace);
+  const waits = own
+    .filter(isKind("lockspace-waits"))
+    .find((fact) => fact.lockspace === lockspace && timeOr(fact, 0) >= timeOr(stopped ?? fact, 0));
   const start = stopped ?? waits;
   const startMs = start?.timeMs;
   if (!start || startMs === undefined)
-    return { lockspace, from: undefined, until: undefined, blockedMs: undefined, exact: false };
+    return { lockspace, from: undefined, waits: undefined, until: undefined, blockedMs: undefined, exact: false };
   // A dump counts whole seconds, the kernel microseconds: what followed may seem to come up to a second before it.
   const after = (fact: LogFact): boolean => timeOr(fact, 0) > startMs;
   const resumed = own.filter(isKind("lockspace-started")).find((fact) => fact.lockspace === lockspace && after(fact));
@@ -74,6 +73,7 @@ function blockOf(
   return {
     lockspace,
     from,
+    waits: place(waits, "waiting" as const),
     until,
     blockedMs: until && until.timeMs - startMs,
     exact: stopped !== undefined && until?.what === "recovered",

@@ -16,6 +16,8 @@ type FinishedFact = LogFact & FactOf<"finished">;
 export type Candidate = {
   id: string;
   ids: string[];
+  /** What was asked for, of a fence that runs: a reboot runs, and stands in the history, as its off or its on. */
+  asked?: string;
   startedMs: number;
   endedMs: number | undefined;
   finished: FinishedFact[];
@@ -58,7 +60,7 @@ export function candidatesOf(
       (other) => historyDistance(other, fence),
     );
     if (same) same.fence = fence;
-    else addFence(candidates, fence);
+    else addFence(candidates, fence, facts, targetId);
   }
   const writtenMs = Math.max(...fences.map(({ completedMs = Number.NEGATIVE_INFINITY }) => completedMs));
   const waiting = mineOf.filter((fence) => {
@@ -96,17 +98,34 @@ export function candidatesOf(
   for (const fence of waiting) {
     const same = endedLater(candidates, fence, writtenMs);
     if (same) same.fence = fence;
-    else addFence(candidates, fence);
+    else addFence(candidates, fence, facts, targetId);
   }
   return candidates.sort((a, b) => a.startedMs - b.startedMs);
 }
 
-function addFence(candidates: Candidate[], fence: ReconciledFence): void {
+/** The history has no beginnings; where dlm_controld was the one that asked, its own log has it. */
+function addFence(
+  candidates: Candidate[],
+  fence: ReconciledFence,
+  facts: readonly LogFact[],
+  targetId: number | undefined,
+): void {
   const [entry] = fence.entries;
   if (!entry) return;
   const id = `${entry.client}@${entry.origin}`;
   const { completedMs = Number.POSITIVE_INFINITY } = fence;
-  candidates.push({ id, ids: [id], startedMs: completedMs, endedMs: fence.completedMs, finished: [], fence });
+  const clients = fence.entries.map(({ client }) => client);
+  const asked = facts
+    .filter(isKind("dlm-fence-asked"))
+    .findLast(
+      ({ nodeId, pid, timeMs = Number.POSITIVE_INFINITY }) =>
+        nodeId === targetId && clients.includes(`stonith-api.${pid}`) && timeMs <= completedMs,
+    );
+  const startedMs = asked?.timeMs ?? completedMs;
+  const candidate = { id, ids: [id], startedMs, endedMs: fence.completedMs, finished: [], fence };
+  // dlm_stonith asks for a reboot. Source: dlm 4.2.0 fence/dlm_stonith.c; the captured logs
+  const isReboot = asked !== undefined || fence.entries.some(({ action }) => action === "reboot");
+  candidates.push(isReboot ? { ...candidate, asked: "reboot" } : candidate);
 }
 
 /**
@@ -179,8 +198,10 @@ function addRunning(candidates: Candidate[], facts: readonly LogFact[], target: 
   for (const fact of facts.filter(isKind("begun"))) {
     if (!isSame(fact.target, target) || fact.timeMs === undefined) continue;
     const { timeMs, id } = fact;
+    const isReboot = facts.some((other) => other.kind === "remapped" && other.id === id);
     if (candidates.some(({ ids, startedMs }) => ids.includes(id) || startedMs > timeMs)) continue;
-    candidates.push({ id, ids: [id], startedMs: timeMs, endedMs: undefined, finished: [] });
+    const asked = isReboot ? "reboot" : fact.action;
+    candidates.push({ id, ids: [id], asked, startedMs: timeMs, endedMs: undefined, finished: [] });
   }
 }
 
@@ -206,9 +227,9 @@ export function choose(candidates: readonly Candidate[], { atMs, incident }: Whi
   return candidates.reduce((best, candidate) => (awayMs(candidate) < awayMs(best) ? candidate : best));
 }
 
-export const actionOf = ({ finished, fence, incident }: Candidate): string =>
-  // A reboot that is pending stands in the history as the half that runs.
+export const actionOf = ({ finished, fence, incident, asked }: Candidate): string =>
   finished[0]?.action ??
+  (fence?.completedMs === undefined ? asked : undefined) ??
   (fence?.completedMs === undefined ? incident?.action : undefined) ??
   fence?.action ??
   incident?.action ??

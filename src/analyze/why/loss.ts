@@ -3,7 +3,7 @@
  * was asked for, or that came with it; else the last one before, which the node had come back from.
  * The node's own lines do not count: cut off, it sees the others go; starting, it sees them come.
  */
-import { isSame, type LogFact, timeOr } from "../logs/fact.ts";
+import { isSame, type LogFact, ownerOf, timeOr } from "../logs/fact.ts";
 
 export type Loss = {
   /** The return before it: what was seen of the node earlier belongs to another loss. */
@@ -18,18 +18,22 @@ export function lossOf(
   node: { target: string; targetId: number | undefined },
   startedMs: number,
 ): Loss {
-  const others = facts.filter(({ host }) => !isSame(host ?? "", node.target));
+  const others = facts.filter(({ host, evidence }) => !isSame(host ?? ownerOf(evidence.file), node.target));
   const listed = (ids: readonly number[]): boolean => node.targetId !== undefined && ids.includes(node.targetId);
-  const losses = others.filter(
+  const lossesOf = others.filter(
     (fact) =>
       ((fact.kind === "node-lost" || fact.kind === "node-left-group") && isSame(fact.node, node.target)) ||
       (fact.kind === "membership" && listed(fact.left)),
   );
-  const returns = others.filter(
+  const returnsOf = others.filter(
     (fact) =>
       (fact.kind === "node-member" && isSame(fact.node, node.target)) ||
       (fact.kind === "membership" && listed(fact.joined)),
   );
+  // DLM hears of both from Corosync: it is asked where neither Corosync nor Pacemaker has a line.
+  const isDlm = lossesOf.length + returnsOf.length === 0;
+  const losses = isDlm ? others.filter((fact) => fact.kind === "dlm-node-gone" && listed([fact.nodeId])) : lossesOf;
+  const returns = isDlm ? others.filter((fact) => fact.kind === "dlm-node-joined" && listed([fact.nodeId])) : returnsOf;
   const lastReturnTo = (untilMs: number): number =>
     timeOr(returns.findLast((fact) => timeOr(fact, 0) <= untilMs) ?? { timeMs: undefined }, Number.NEGATIVE_INFINITY);
   const returnedMs = lastReturnTo(startedMs);
