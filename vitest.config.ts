@@ -2,9 +2,9 @@
  * unit: pure code, in parallel. program (the built executable), packaging (the packages in empty roots) and live (real
  * clusters) measure time and start many processes: on a machine with two cores they run after it, one file at a time,
  * never beside each other. storage (clusters of storage daemons) mostly waits for those: two files at a time.
- * program, live and storage are tried again when they fail: the programs under test have limits of their own, of a second and
- * less, and a machine that stalls for longer (CI's does) makes them do what they do on a dying node. A defect fails each
- * time.
+ * program is tried again when it fails: the programs under test have limits of their own, of a second and less, and a
+ * machine that stalls for longer (CI's does) makes them do what they do on a dying node. A defect fails each time. Of live
+ * and storage whole files are tried again, by test/run.ts.
  */
 import { defineConfig } from "vitest/config";
 
@@ -53,7 +53,6 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          retry: 1,
           sequence: { groupOrder: 3 },
         },
       },
@@ -64,7 +63,6 @@ export default defineConfig({
           maxWorkers: 2,
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          retry: 1,
           sequence: { groupOrder: 4 },
         },
       },

@@ -188,8 +188,7 @@ liveDescribe("the documented deployments, from the installed package, in a real 
       400_000,
     );
 
-    // Not tried again: the logs are those of all fences.
-    it(`record 25 fences with their true ends (${tool})`, { timeout: 600_000, retry: 0 }, async () => {
+    it(`record 25 fences with their true ends (${tool})`, { timeout: 600_000 }, async () => {
       onTestFailed(cluster.heal, 120_000);
       await cluster.waitHealthy();
       for (const node of cluster.names) await expectClean(node);

@@ -157,20 +157,17 @@ liveDescribe("GlusterFS nodes", GLUSTER_NEEDS, () => {
     await emptyBrick("node2");
     await emptyBrick("node4");
     const lock = "/run/fencepost/gluster-pool.lock";
-    // nsenter stops when its child does, so it is given another one.
-    const first = lab.on("node1", ["setsid", "-f", "-w", "fencepost", ...words("add", "node2").split(" ")]);
-    const holder = await lab.waitFor("the lock on the other node", async () => {
-      const { stdout } = await lab.on("node3", ["cat", lock]);
-      const note = stdout === "" ? undefined : JSON.parse(stdout);
-      return note?.host === "node1" && note.journal.includes("node-add") && (await isHeld("node3")) ? note : undefined;
-    });
-    await lab.on("node1", ["kill", "-STOP", String(holder.pid)]);
+    const isPlan = (record: string): boolean => record === "plan";
+    const { id, pid, ended } = await begin(lab.operator("node1"), words("add", "node2"), isPlan);
+    await lab.on("node1", ["kill", "-STOP", String(pid)]);
+    expect(await isHeld("node3")).toBe(true);
     const second = await lab.fencepost("node3", words("add", "node4"));
     expectRefused(second, /no lock on \S+.*: another operation is at work: .*"host":"node1"/);
-    expect(second.stderr).toContain(holder.since);
-    await lab.on("node1", ["kill", "-9", String(holder.pid)]);
-    await first;
-    expectDone(await lab.fencepost("node1", `journal resume ${holder.journal}`));
+    expect(second.stderr).toContain(`"journal":"${id}"`);
+    expect(second.stderr).toMatch(/"since":"20/);
+    await lab.on("node1", ["kill", "-9", String(pid)]);
+    await ended;
+    expectDone(await lab.fencepost("node1", `journal resume ${id}`));
     expect((await lab.bricks(VOLUME)).sort()).toEqual(["node1", "node2", "node3"].map(brickOf));
     expect(await lab.pool()).toEqual([addressOf("node2"), addressOf("node3"), "localhost"]);
     expect(await checksums("node2")).toBe(sums);
