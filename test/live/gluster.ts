@@ -78,7 +78,8 @@ export async function startGluster(
     }
   }
   const fencepost = (node: string, words: string, options: OnOptions = {}): Promise<Output> =>
-    on(node, ["fencepost", ...words.split(" ")], { timeoutMs: 170_000, ...options });
+    // glusterd keeps a lock that nobody holds any more for three minutes.
+    on(node, ["fencepost", ...words.split(" ")], { timeoutMs: 280_000, ...options });
   const operator = (node: string): Operator => ({
     directory: join(lab, node, "disk/fencepost/journal"),
     start: (words, under) => on(node, [...under, "fencepost", ...words.split(" ")], { timeoutMs: 300_000 }),

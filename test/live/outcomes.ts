@@ -4,7 +4,10 @@
 import { expect } from "vitest";
 import type { Output } from "./cluster.ts";
 
-export const exits = ({ exitCode, stderr }: Output): string => `${exitCode} ${stderr}`;
+export const exits = ({ exitCode, stderr, stdout, timedOut, elapsedMs }: Output): string =>
+  timedOut
+    ? `killed after ${Math.round(elapsedMs / 1000)} s: ${stdout.slice(-1_000)}${stderr}`
+    : `${exitCode} ${stderr}`;
 
 export function expectDone(output: Output): Output {
   expect(exits(output)).toMatch(/^0 /);
