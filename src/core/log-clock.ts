@@ -27,8 +27,10 @@ export type Tie = { epochMs: number; offsetMs: number };
 export type Anchor = { index: number; epochMs: number };
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const SYSLOG =
-  /^(?:[A-Z][a-z]{2} )?([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?(?: (\d{4})(?=[\]\s]|$))?/;
+const SYSLOG = /^([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?/;
+/** A year comes only behind a weekday: four digits behind another stamp are dlm_controld's seconds since the boot. */
+const CTIME =
+  /^[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?(?: (\d{4})(?=[\]\s]|$))?/;
 const ISO = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(Z|[+-]\d\d:?\d\d)?/;
 const DAY_MS = 86_400_000;
 
@@ -51,7 +53,7 @@ export function parseStamp(text: string): { stamp: Stamp; length: number } | und
     if (zone !== undefined) stamp.zoneMinutes = zoneMinutes(zone);
     return { stamp, length: all.length };
   }
-  const syslog = SYSLOG.exec(text);
+  const syslog = SYSLOG.exec(text) ?? CTIME.exec(text);
   const month = MONTHS.indexOf(syslog?.[1] ?? "");
   if (!syslog || month < 0) return undefined;
   const [all, , day, hour, minute, second, fraction, year] = syslog;

@@ -10,6 +10,8 @@ describe("a stamp", () => {
   it.each([
     ["Nov 20 10:40:43.057 rabbit-node-1 …", 19, { month: 10, day: 20, hour: 10, minute: 40, second: 43, ms: 57 }],
     ["Nov  3 10:40:43 rabbit-node-1 …", 15, { month: 10, day: 3, hour: 10, minute: 40, second: 43, ms: 0 }],
+    // dlm_controld's: the number is its uptime.
+    ["Nov 20 10:40:43 1260 fence …", 15, { month: 10, day: 20, hour: 10, minute: 40, second: 43, ms: 0 }],
     [
       "Fri Nov 20 10:40:43 2026] dlm: …",
       24,

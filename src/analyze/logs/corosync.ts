@@ -46,9 +46,11 @@ function detailOf(subsystem: string, words: string): FactDetail | undefined {
 export function corosyncReader({ file, modifiedMs }: { file: string; modifiedMs: number }): LogReader {
   const pending: Pending[] = [];
   let lines = 0;
+  let lastText = "";
   return {
     line(text, line) {
       lines = line;
+      if (text !== "") lastText = text;
       if (!/TOTEM|KNET/.test(text)) return;
       const stamped = parseStamp(text);
       const head = stamped && HEAD.exec(text.slice(stamped.length));
@@ -57,7 +59,10 @@ export function corosyncReader({ file, modifiedMs }: { file: string; modifiedMs:
       const detail = detailOf(subsystem, words);
       if (detail) pending.push({ detail, stamp: stamped.stamp, line, host: own ?? syslog });
     },
-    end: (borrowed) => stampedFile("corosync", { file, modifiedMs }, pending, [], lines, borrowed),
+    end(borrowed) {
+      const last = parseStamp(lastText)?.stamp;
+      return stampedFile("corosync", { file, modifiedMs }, pending, [], lines, borrowed, last);
+    },
   };
 }
 

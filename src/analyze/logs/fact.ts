@@ -134,5 +134,15 @@ export const timeOr = (fact: { timeMs: number | undefined }, otherwise: number):
 export const byTime = (a: { timeMs: number | undefined }, b: { timeMs: number | undefined }): number =>
   timeOr(a, 0) - timeOr(b, 0);
 
-/** Two files of one node have names that start alike: `rabbit-node-1.dlm_controld.log`, `rabbit-node-1.dmesg.txt`. */
-export const ownerOf = (file: string): string => file.slice(file.lastIndexOf("/") + 1).split(".")[0] ?? "";
+/** Names that say what a file or a directory holds and not whose it is. */
+const NOT_A_NODE =
+  /^(?:(?:pacemaker|corosync|dlm|dlm_controld|dlm_tool|dump|dmesg|kern|kernel|messages|syslog|journal)(?:[-_].*)?|var|logs?|cluster)?$/i;
+
+/**
+ * Whose file it is, by its name or by the nearest directory that is named after something else than what it holds:
+ * `rabbit-node-1.dmesg.txt`, `rabbit-node-1/var/log/dmesg`; empty where neither tells.
+ */
+export function ownerOf(file: string): string {
+  const words = file.split("/").map((part) => part.split(".")[0] ?? "");
+  return words.findLast((word) => !NOT_A_NODE.test(word)) ?? "";
+}

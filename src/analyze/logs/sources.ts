@@ -16,7 +16,7 @@ import { isGlob } from "../filter.ts";
 import { compressionOf } from "../inputs.ts";
 import { corosyncReader, parseNodeNames } from "./corosync.ts";
 import { type DlmReader, dlmReader, dmesgReader, type UptimeZero } from "./dlm.ts";
-import { type LogFile, type LogReader, ownerOf } from "./fact.ts";
+import { isSame, type LogFile, type LogReader, ownerOf } from "./fact.ts";
 import { pacemakerReader } from "./pacemaker.ts";
 
 export type LogWords = {
@@ -63,18 +63,26 @@ export async function readClusterLogs(context: ProgramContext, target: string, w
   for (const path of await pathsOf(wanted.corosync)) {
     ends.push((await feed(path, corosyncReader({ file: path, modifiedMs: await changedMs(path) }))).end);
   }
+  if (wanted.corosyncConf !== undefined) {
+    const conf = textOf(context, wanted.corosyncConf);
+    if (conf === undefined)
+      throw new OpsError("bad-input", `${wanted.corosyncConf}: no such file`, { hint: `ls -l ${wanted.corosyncConf}` });
+    result.nodeNames = parseNodeNames(conf);
+  }
+  const hosts = ends.map((end) => end().host).filter((host) => host !== undefined);
   const zeros = await readDlm(context, wanted.dlm, result, ends);
-  await readDmesg(context, wanted.dmesg, zeros, result, ends);
+  await readDmesg(
+    context,
+    wanted.dmesg,
+    { zeros, nodes: [target, ...result.nodeNames.values(), ...hosts] },
+    result,
+    ends,
+  );
   // Nodes of one cluster keep one zone: what one file tells holds for those that tell nothing.
   const alone = ends.map((end) => end());
   const tie = alone.find((log) => log.tie !== undefined)?.tie;
   result.logs = alone.map((log, index) => (log.clock === "assumed" && tie ? (ends[index]?.(tie) ?? log) : log));
   await readHistoryInto(context, wanted.history, result);
-  if (wanted.corosyncConf !== undefined) {
-    const conf = textOf(context, wanted.corosyncConf);
-    if (conf === undefined) throw new OpsError("bad-input", `${wanted.corosyncConf}: no such file`);
-    result.nodeNames = parseNodeNames(conf);
-  }
   return result;
 }
 
@@ -204,11 +212,12 @@ async function readDlm(
 async function readDmesg(
   context: ProgramContext,
   words: readonly string[],
-  zeros: readonly Zero[],
+  { zeros, nodes }: { zeros: readonly Zero[]; nodes: readonly string[] },
   result: ClusterLogs,
   ends: LogReader["end"][],
 ): Promise<void> {
-  for (const path of await pathsOf(words)) {
+  const paths = await pathsOf(words);
+  for (const path of paths) {
     if (path === LIVE) {
       const text = await ask(context, DMESG_ARGV, result);
       if (text === undefined) continue;
@@ -217,11 +226,12 @@ async function readDmesg(
       ends.push((borrowed) => live.endWith(zero, borrowed));
       continue;
     }
-    const own = zeros.filter(({ file }) => ownerOf(file) === ownerOf(path));
-    // Without such names one DLM log and one dmesg can only be of one node.
-    const zero =
-      own[0] ??
-      (words.length === 1 && new Set(zeros.map(({ file }) => ownerOf(file))).size === 1 ? zeros[0] : undefined);
+    const owner = ownerOf(path);
+    const own = zeros.filter(({ file }) => isSame(ownerOf(file), owner));
+    // The DLM logs of one node and one dmesg are of one node, unless they are named after two.
+    const owners = new Set(zeros.map(({ file }) => ownerOf(file)));
+    const isOther = [owner, ...owners].every((name) => nodes.some((node) => isSame(node, name)));
+    const zero = own[0] ?? (paths.length === 1 && owners.size === 1 && !isOther ? zeros[0] : undefined);
     const reader = await feed(path, dmesgReader({ file: path, modifiedMs: await changedMs(path) }));
     ends.push((borrowed) => reader.endWith(zero?.at(borrowed), borrowed));
   }

@@ -60,12 +60,7 @@ function noStop(page: Page): string {
   if (page.targetId === undefined)
     return "whether a lockspace was stopped for this node is not known: its node id is not (--corosync-conf)";
   const none = "no line of the DLM logs given shows a lockspace stopped for this node";
-  const atMs = page.lostMs ?? page.fence.startedMs;
-  const reach = page.sources.logs.filter(({ kind }) => kind === "dlm");
-  const holds = reach.some(
-    ({ fromMs = Number.NEGATIVE_INFINITY, untilMs = Number.NEGATIVE_INFINITY }) => fromMs <= atMs && untilMs >= atMs,
-  );
-  return holds ? none : `${none}; none of them reaches over the time of this fence`;
+  return page.reaches("dlm") ? none : `${none}; none of them reaches over the time of this fence`;
 }
 
 export function resources(page: Page): void {

@@ -16,18 +16,21 @@ function whoIs(client: string): string {
 
 export function lastSign(page: Page): void {
   const own = (fact: LogFact & { node: string }): boolean => isSame(fact.node, page.target);
+  const starts = page.all.filter(isKind("pacemaker-started")).filter(own);
+  const startBetween = (fromMs: number, untilMs: number): boolean =>
+    starts.some((fact) => timeOr(fact, 0) > fromMs && timeOr(fact, 0) <= untilMs);
+  // A file may end because the log was rotated: then the next one goes on without a start.
+  const ends = page.all.filter(isKind("silent-from")).filter(own);
+  const goesOn = (fact: LogFact): boolean =>
+    ends.some((other) => timeOr(other, 0) > timeOr(fact, 0) && !startBetween(timeOr(fact, 0), timeOr(other, 0)));
   // Its own log may have been quiet for longer than the window reaches back.
-  const silent = page.all
-    .filter(isKind("silent-from"))
-    .findLast((fact) => own(fact) && timeOr(fact, Number.POSITIVE_INFINITY) <= page.endMs);
+  const silent = ends.findLast((fact) => timeOr(fact, Number.POSITIVE_INFINITY) <= page.endMs && !goesOn(fact));
   const silentMs = silent?.timeMs;
   // Cut off from the others a node writes on until its power goes.
   const ranOn = silentMs !== undefined && page.lostMs !== undefined && silentMs > page.lostMs;
-  const startedAgain =
-    silentMs !== undefined &&
-    page.all
-      .filter(isKind("pacemaker-started"))
-      .some((fact) => own(fact) && timeOr(fact, 0) > silentMs && timeOr(fact, 0) <= page.fence.startedMs);
+  const startedAgain = silentMs !== undefined && startBetween(silentMs, page.fence.startedMs);
+  const later = ends.find((fact) => timeOr(fact, 0) > page.endMs);
+  const runsOn = startedAgain || (!silent && later && !startBetween(page.fence.startedMs, timeOr(later, 0)));
   if (silent && !startedAgain)
     page.say("last-sign", silent, `last line of its own pacemaker.log${ranOn ? ": it ran on after it was lost" : ""}`);
   const links = page.of("link-down", "link-up").filter((fact) => page.ofLoss(fact) && page.isTarget(fact));
@@ -36,8 +39,9 @@ export function lastSign(page: Page): void {
   );
   const link = links.slice(up + 1).find(isKind("link-down"));
   if (link) page.say("last-sign", link, `its link went down, as ${link.host ?? "another node"} saw it`);
-  if (startedAgain)
-    page.gap("last-sign", "what it wrote last is not known: its own pacemaker.log runs on past this fence");
+  if (runsOn) page.gap("last-sign", "what it wrote last is not known: its own pacemaker.log runs on past this fence");
+  else if (!silent && later)
+    page.gap("last-sign", "what it wrote last is not known: its own pacemaker.log begins after this fence");
   else if (!silent && !link) {
     const why = page.has("corosync")
       ? "no log of the node itself, and no link reported down"
@@ -100,8 +104,13 @@ export function noticed(page: Page): void {
   if (!page.has("corosync")) page.gap("noticed", "token loss not known: no corosync.log");
   if (!page.has("pacemaker") && page.findings.length === before)
     page.gap("noticed", "membership change not known: no pacemaker.log");
-  else if (page.findings.length === before)
-    page.gap("noticed", "no membership change of this node before or during the fence");
+  else if (page.findings.length === before) {
+    const none = "no membership change of this node before or during the fence";
+    page.gap(
+      "noticed",
+      page.reaches("pacemaker", "corosync") ? none : `${none} in logs that do not reach over its time`,
+    );
+  }
 }
 
 export function decided(page: Page): void {

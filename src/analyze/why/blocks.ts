@@ -1,7 +1,7 @@
 /**
  * How long GFS2 stood still: facts of the logs → one block a lockspace.
  */
-import { isKind, type LogFact, ownerOf, timeOr } from "../logs/fact.ts";
+import { type FactOf, isKind, type LogFact, ownerOf, timeOr } from "../logs/fact.ts";
 import type { LockspaceBlock } from "../why.ts";
 
 /**
@@ -16,15 +16,42 @@ export function blocksOf(facts: readonly LogFact[], targetId: number | undefined
   );
   const best = new Map<string, LockspaceBlock>();
   for (const [file, own] of byFile) {
-    const waits = own.filter(isKind("lockspace-waits"));
-    const left = own.filter(isKind("lockspace-lost-node")).filter(mine);
-    for (const lockspace of new Set([...left, ...waits].map((fact) => fact.lockspace))) {
+    const lost = own.filter(isKind("lockspace-lost-node"));
+    const gone = new Set([...lost, ...own.filter(isKind("dlm-fence-asked"))].map(({ nodeId }) => nodeId));
+    // Nobody knows which of them is the node in question.
+    if (targetId === undefined && gone.size > 1) continue;
+    const waits = own.filter(isKind("lockspace-waits")).filter((wait) => mayWaitFor(mine, wait, own));
+    for (const lockspace of new Set([...lost.filter(mine), ...waits].map((fact) => fact.lockspace))) {
       const block = blockOf(lockspace, file, own, facts, mine);
       const known = best.get(lockspace);
       if (!known || weight(block) > weight(known)) best.set(lockspace, block);
     }
   }
   return [...best.values()].sort((a, b) => a.lockspace.localeCompare(b.lockspace));
+}
+
+/** A wait names no node: it is for the one that the lockspace has lost, where the file tells, and else for who is to be fenced. */
+function mayWaitFor(
+  mine: (fact: { nodeId: number | undefined }) => boolean,
+  wait: FactOf<"lockspace-waits">,
+  own: readonly LogFact[],
+): boolean {
+  const before = own.filter(({ evidence }) => evidence.line < wait.evidence.line);
+  const lost = before.filter(isKind("lockspace-lost-node")).findLast(({ lockspace }) => lockspace === wait.lockspace);
+  if (lost) return mine(lost);
+  return before
+    .filter(isKind("dlm-fence-asked"))
+    .every(
+      (asked) =>
+        mine(asked) ||
+        before.some(
+          (fact) =>
+            fact.kind === "dlm-fence-status" &&
+            fact.nodeId === asked.nodeId &&
+            fact.result === 0 &&
+            fact.evidence.line > asked.evidence.line,
+        ),
+    );
 }
 
 /** Complete beats partial, then long beats short. */

@@ -84,6 +84,15 @@ export class Page {
     this.gaps.push({ topic, text });
   }
 
+  /** Whether a log of that kind was written before and after the node was lost, so that it would tell. */
+  reaches(...kinds: LogFile["kind"][]): boolean {
+    const atMs = this.lostMs ?? this.fence.startedMs;
+    return this.sources.logs.some(
+      ({ kind, fromMs = Number.NEGATIVE_INFINITY, untilMs = Number.NEGATIVE_INFINITY }) =>
+        kinds.includes(kind) && fromMs <= atMs && untilMs >= atMs,
+    );
+  }
+
   has = (kind: LogFile["kind"]): boolean => this.sources.logs.some((log) => log.kind === kind);
   of = <Kind extends FactDetail["kind"]>(...kinds: Kind[]) => this.facts.filter(isKind(...kinds));
   isTarget = ({ nodeId }: { nodeId?: number }): boolean => nodeId !== undefined && nodeId === this.targetId;
