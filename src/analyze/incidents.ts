@@ -308,7 +308,7 @@ function isSameFence(known: AnalyzedEvent, other: AnalyzedEvent): boolean {
   );
 }
 
-const isSameRequest = (a: Asker, b: Asker): boolean => a.client === b.client && a.origin === b.origin;
+export const isSameRequest = (a: Asker, b: Asker): boolean => a.client === b.client && a.origin === b.origin;
 
 /** One outcome, reported by several nodes. */
 const isSameOutcome = (known: AnalyzedEvent, other: AnalyzedEvent): boolean =>
