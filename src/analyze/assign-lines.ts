@@ -110,7 +110,7 @@ export function endedBetween<Fence extends EndedFence>(
 }
 
 /** Where the first stands that ended at or after a time. */
-export function indexOfEnd(fences: readonly EndedFence[], timeMs: number): number {
+export function indexOfEnd(fences: readonly Pick<EndedFence, "untilMs">[], timeMs: number): number {
   let low = 0;
   let high = fences.length;
   while (low < high) {
