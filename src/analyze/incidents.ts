@@ -13,10 +13,15 @@
  *   before its completion, TOLERANCE_MS allowed for clocks. Outcomes that agree in target, action, client, origin and
  *   delegate and lie TOLERANCE_MS apart are the same one, reported by several nodes. One that
  *   differs in program or origin only and lies MERGED_MS apart is a request that Pacemaker merged into the same fence.
+ * - Lines of the same action that lie up to ON_AFTER_OFF_MS apart, with no outcome of that target between them, are of one
+ *   fence when an outcome follows them: the recorder stands in several levels, or is asked again. Not those that name
+ *   somebody else, were refused, or have an `on` after them.
  * - A line that names who asked joins no fence that the same program on the same node asked for under another process
  *   number: two calls of stonith_admin are two fences, however late an alert tells of the first one's end.
  * - The lines of a gate's request and of its answer are one. Beside a gate a recorder's line joins as another recorder's.
  * - Lines made by hand are incidents of their own.
+ * - Where Pacemaker's history is known, a fence of it is one incident, of exactly the lines that reconcile.ts gives it, and
+ *   of an outcome that tells of no fence there.
  */
 import { type Asker, isOtherAsker, MERGED_MS } from "../records/fencing-history.ts";
 import type { AnalyzedEvent } from "./event.ts";
@@ -120,10 +125,15 @@ export const isManual = ({ source }: AnalyzedEvent): boolean => source === "manu
 export const covers = (operation: string, recorded: string): boolean =>
   operation === recorded || (operation === "reboot" && (recorded === "off" || recorded === "on"));
 
+/** A fence of Pacemaker's history, with the lines that are of it. */
+export type KnownFence = { events: readonly AnalyzedEvent[]; outcomes: readonly AnalyzedEvent[] };
+
 type Open = {
   key: string;
   target: string;
   manual: boolean;
+  /** Of a fence in the history: no other line is of it. */
+  whole: boolean;
   startedMs: number;
   lastMs: number;
   events: AnalyzedEvent[];
@@ -136,23 +146,29 @@ export type IncidentJoiner = {
   end: () => Incident[];
 };
 
-export function incidentJoiner(): IncidentJoiner {
+export function incidentJoiner(
+  fenceOf: (event: AnalyzedEvent) => KnownFence | undefined = () => undefined,
+): IncidentJoiner {
   const open = new Map<string, Open[]>();
+  const begun = new Set<KnownFence>();
   let closed: Incident[] = [];
   let nowMs = Number.NEGATIVE_INFINITY;
   let added = 0;
 
-  const begin = (event: AnalyzedEvent, key: string): void => {
-    const outcome = isOutcome(event);
-    const startedMs = outcome ? (askedMsOf(event) ?? event.timeMs) : event.timeMs;
+  const begin = (key: string, { events, outcomes }: KnownFence, whole = false): void => {
+    const [first] = [...events, ...outcomes];
+    if (!first) return;
+    const times = events.map(({ timeMs }) => timeMs);
+    const asked = outcomes.map((event) => askedMsOf(event) ?? event.timeMs);
     const entry: Open = {
       key,
-      target: event.target,
-      manual: isManual(event),
-      startedMs,
-      lastMs: event.timeMs,
-      events: outcome ? [] : [event],
-      outcomes: outcome ? [event] : [],
+      target: first.target,
+      manual: isManual(first),
+      whole,
+      startedMs: Math.min(...times, ...asked),
+      lastMs: Math.max(...times, ...outcomes.map(({ timeMs }) => timeMs)),
+      events: [...events],
+      outcomes: [...outcomes],
     };
     open.set(key, [...(open.get(key) ?? []), entry]);
   };
@@ -160,7 +176,7 @@ export function incidentJoiner(): IncidentJoiner {
   const addEvent = (event: AnalyzedEvent, key: string): void => {
     const into = (open.get(key) ?? []).findLast((entry) => takesEvent(entry, event));
     if (!into) {
-      begin(event, key);
+      begin(key, { events: [event], outcomes: [] });
       return;
     }
     into.events.push(event);
@@ -200,17 +216,19 @@ export function incidentJoiner(): IncidentJoiner {
       return;
     }
     if (!into) {
-      begin(event, key);
+      begin(key, { events: [], outcomes: [event] });
       return;
     }
-    // Two halves that lay too far apart to be joined by themselves: the outcome says that they are one.
-    const half = fitting.at(-2);
-    if (action === "reboot" && half && onlyOf(into, "on") && onlyOf(half, "off")) {
-      into.events.unshift(...half.events);
-      into.startedMs = Math.min(into.startedMs, half.startedMs);
+    if (fitting.length > 1) {
+      const endedMs = Math.max(...entries.flatMap(({ outcomes }) => outcomes.map(completedMsOf)));
+      const parts = partsBefore(into, fitting.slice(0, -1), event, endedMs);
+      for (const part of parts) {
+        into.events.unshift(...part.events);
+        into.startedMs = Math.min(into.startedMs, part.startedMs);
+      }
       open.set(
         key,
-        entries.filter((entry) => entry !== half),
+        entries.filter((entry) => !parts.includes(entry)),
       );
     }
     take(into, event);
@@ -238,7 +256,12 @@ export function incidentJoiner(): IncidentJoiner {
       nowMs = Math.max(nowMs, event.timeMs);
       // Pacemaker compares node names without regard to case.
       const key = `${isManual(event) ? "manual" : "fence"} ${event.target.toLowerCase()}`;
-      if (isOutcome(event)) addOutcome(event, key);
+      const fence = fenceOf(event);
+      if (fence) {
+        // A line that was recovered late is in it already.
+        if (!begun.has(fence)) begin(key, fence, true);
+        begun.add(fence);
+      } else if (isOutcome(event)) addOutcome(event, key);
       else addEvent(event, key);
       added += 1;
       return added % SWEEP_EVERY === 0 ? sweep(nowMs) : [];
@@ -261,11 +284,39 @@ function isNextCall(entry: Open, event: AnalyzedEvent): boolean {
   return known.length > 0 && known.every((other) => !isSameRequest(other, asker) && !isOtherAsker(other, asker));
 }
 
+/**
+ * Newest first, what else an outcome shows to be of its fence: the off that lay too far before the on to be joined by
+ * itself, and the same action on the levels before, since `endedMs`, when another fence ended.
+ */
+function partsBefore(into: Open, earlier: readonly Open[], outcome: AnalyzedEvent, endedMs: number): Open[] {
+  const parts: Open[] = [];
+  if (into.whole || into.manual) return parts;
+  const { action = outcome.action } = operationOf(outcome);
+  for (const entry of earlier.toReversed()) {
+    const next = parts.at(-1) ?? into;
+    const isHalf = action === "reboot" && onlyOf(next, "on") && onlyOf(entry, "off");
+    if (entry.whole || !(isHalf || (entry.startedMs > endedMs && isLevelBefore(entry, next, outcome)))) break;
+    parts.push(entry);
+  }
+  return parts;
+}
+
+function isLevelBefore(entry: Open, next: Open, outcome: AnalyzedEvent): boolean {
+  const action = next.events[0]?.action;
+  if (action === undefined || action === "on" || !onlyOf(entry, action) || entry.events.some(isRefused)) return false;
+  const asked = entry.events.map(operationOf).filter(({ client }) => client !== undefined);
+  const askers = [...next.events, outcome].map(operationOf);
+  return (
+    next.startedMs - entry.lastMs <= ON_AFTER_OFF_MS &&
+    asked.every((request) => askers.some((asker) => isSameRequest(request, asker)))
+  );
+}
+
 const onlyOf = ({ events }: Open, action: string): boolean =>
   events.length > 0 && events.every((event) => event.action === action);
 
 function takesEvent(entry: Open, event: AnalyzedEvent): boolean {
-  if (entry.manual) return false;
+  if (entry.manual || entry.whole) return false;
   const request = requestOf(event);
   if (request !== undefined && entry.events.some((known) => requestOf(known) === request)) return true;
   if (isNextCall(entry, event)) return false;
@@ -295,8 +346,9 @@ function takesEvent(entry: Open, event: AnalyzedEvent): boolean {
 
 const isRefused = ({ status }: AnalyzedEvent): boolean => status === "refused";
 
-const apartMs = (a: AnalyzedEvent, b: AnalyzedEvent): number =>
-  Math.abs((operationOf(a).completedMs ?? a.timeMs) - (operationOf(b).completedMs ?? b.timeMs));
+export const completedMsOf = (event: AnalyzedEvent): number => operationOf(event).completedMs ?? event.timeMs;
+
+const apartMs = (a: AnalyzedEvent, b: AnalyzedEvent): number => Math.abs(completedMsOf(a) - completedMsOf(b));
 
 function isSameFence(known: AnalyzedEvent, other: AnalyzedEvent): boolean {
   const a = operationOf(known);
@@ -308,7 +360,7 @@ function isSameFence(known: AnalyzedEvent, other: AnalyzedEvent): boolean {
   );
 }
 
-const isSameRequest = (a: Asker, b: Asker): boolean => a.client === b.client && a.origin === b.origin;
+export const isSameRequest = (a: Asker, b: Asker): boolean => a.client === b.client && a.origin === b.origin;
 
 /** One outcome, reported by several nodes. */
 const isSameOutcome = (known: AnalyzedEvent, other: AnalyzedEvent): boolean =>
@@ -337,7 +389,7 @@ function incidentOf({ target, startedMs, events, outcomes, manual }: Open): Inci
   const asked = outcomes.flatMap((event) => askedMsOf(event) ?? []);
   const [first] = outcomes;
   const actions = unique(events.map(({ action }) => action));
-  const completed = outcomes.map((event, index) => operations[index]?.completedMs ?? event.timeMs);
+  const completed = outcomes.map(completedMsOf);
   const resultOf = (): IncidentResult => {
     if (first) return first.status === "succeeded" ? "succeeded" : "failed";
     return events.length > 0 && events.every(isRefused) ? "refused" : "unknown";
@@ -376,8 +428,11 @@ function answerOfGate(events: readonly AnalyzedEvent[]): string | undefined {
 }
 
 /** All at once, for what fits in memory. */
-export function joinIncidents(events: Iterable<AnalyzedEvent>): Incident[] {
-  const joiner = incidentJoiner();
+export function joinIncidents(
+  events: Iterable<AnalyzedEvent>,
+  fenceOf?: (event: AnalyzedEvent) => KnownFence | undefined,
+): Incident[] {
+  const joiner = incidentJoiner(fenceOf);
   const sorted = [...events].sort((a, b) => a.timeMs - b.timeMs);
   return [...sorted.flatMap((event) => joiner.add(event)), ...joiner.end()];
 }

@@ -1,6 +1,6 @@
 /**
  * The logs as a stream of incidents.
- * Input:  opened logs with their filters. Output: incidents in the order of their start, in batches, of which at least
+ * Input:  opened logs with their filters; which fence of Pacemaker's history a line is of. Output: incidents in the order of their start, in batches, of which at least
  *         one line matches the filters; lines around it that do not match still belong to it.
  * Order:  as read.ts gives the lines: an event recovered thousands of lines late stands where it was recorded, and may
  *         be an incident of its own. Memory stays flat that way.
@@ -8,8 +8,10 @@
 import type { AnalyzedEvent } from "./event.ts";
 import { type Filters, hasFilters, matchesEvent, NO_FILTERS } from "./filter.ts";
 import { leaveGarbage } from "./garbage.ts";
-import { type Incident, incidentJoiner, LONGEST_FENCE_MS } from "./incidents.ts";
+import { type Incident, incidentJoiner, type KnownFence, LONGEST_FENCE_MS } from "./incidents.ts";
 import { type Logs, readBatches } from "./read.ts";
+
+type FenceOf = (event: AnalyzedEvent) => KnownFence | undefined;
 
 const CHUNK = 256;
 const GARBAGE_BYTES = 1_500;
@@ -28,12 +30,12 @@ export async function* readIncidents(logs: Logs): AsyncGenerator<Incident> {
 }
 
 /** In batches, for those who read millions. */
-export async function* readIncidentBatches(logs: Logs): AsyncGenerator<Incident[]> {
+export async function* readIncidentBatches(logs: Logs, fenceOf?: FenceOf): AsyncGenerator<Incident[]> {
   const { filters } = logs;
   const { limit = Number.POSITIVE_INFINITY } = filters;
   if (!filters.reverse) {
     let left = limit;
-    for await (const batch of matching(logs)) {
+    for await (const batch of matching(logs, fenceOf)) {
       if (left <= 0) return;
       yield batch.slice(0, left);
       left -= batch.length;
@@ -42,16 +44,16 @@ export async function* readIncidentBatches(logs: Logs): AsyncGenerator<Incident[
   }
   // The last ones are known only at the end.
   let kept: Incident[] = [];
-  for await (const batch of matching(logs)) {
+  for await (const batch of matching(logs, fenceOf)) {
     kept.push(...batch);
     if (kept.length > limit * 2 + 1_000) kept = kept.slice(kept.length - limit);
   }
   yield kept.reverse().slice(0, limit);
 }
 
-async function* matching(logs: Logs): AsyncGenerator<Incident[]> {
+async function* matching(logs: Logs, fenceOf?: FenceOf): AsyncGenerator<Incident[]> {
   const { filters } = logs;
-  for await (const batch of joined(logs)) {
+  for await (const batch of joined(logs, fenceOf)) {
     const found = hasFilters(filters)
       ? batch.filter(({ events, outcomes }) => [...events, ...outcomes].some((event) => matchesEvent(filters, event)))
       : batch;
@@ -59,8 +61,8 @@ async function* matching(logs: Logs): AsyncGenerator<Incident[]> {
   }
 }
 
-async function* joined(logs: Logs): AsyncGenerator<Incident[]> {
-  const joiner = incidentJoiner();
+async function* joined(logs: Logs, fenceOf?: FenceOf): AsyncGenerator<Incident[]> {
+  const joiner = incidentJoiner(fenceOf);
   for await (const batch of inTime(logs, around(logs.filters))) {
     for (let at = 0; at < batch.length; at += CHUNK) {
       const incidents = batch.slice(at, at + CHUNK).flatMap((event) => joiner.add(event));

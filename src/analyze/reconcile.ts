@@ -7,10 +7,14 @@
  * - Entries that agree in target, action, delegate and status, come from different programs or nodes (isOtherAsker) and
  *   completed MERGED_MS apart are one fence: Pacemaker merges a request into one that is running and lists both.
  * - A history in whole seconds cannot tell fences of one node apart that ended in the same second.
- * - A recorded line belongs to the first fence of its target (case ignored) that completed at or after the line's time,
- *   covers its action (a reboot covers off, on and reboot), and completed at most `longestMs` later; where there is
- *   none, to the last that completed at most TOLERANCE_MS before it (another node's clock). A whole second in the
- *   history stands for all of it.
+ * - A recorded line can belong to the first fence of its target (case ignored) that completed at or after the line's time,
+ *   covers its action (a reboot covers off, on and reboot), and completed at most `longestMs` later, or to the last that
+ *   completed at most TOLERANCE_MS before it (another node's clock). A whole second in the history stands for all of it.
+ * - Where the line names who asked, a fence of that request comes before all others, and none of another call of the same
+ *   program on the same node is asked.
+ * - Of the two it is the later fence's, unless the earlier one is without a line of that action and the later ended more
+ *   than 60 s after the line (10 min, where the earlier failed: it is asked for again at once), or the earlier succeeded
+ *   and the later keeps another `initiated` line of that recorder and action: one by one, fewest fences are left without.
  * - What precedes the first fence of a node in the history may be of one that it no longer holds (a restart of the cluster
  *   empties it, a clean-up that of one node). A line SURE_MS before that first fence's end, an `on` SURE_ON_MS, and what
  *   was recorded before such a line, is doubtful, unless an outcome says that the fence had begun: with nothing better
@@ -26,11 +30,10 @@
  */
 
 import { type HistoryEntry, isOtherAsker, MERGED_MS } from "../records/fencing-history.ts";
+import { assignLines, endedBetween, indexOfEnd, SURE_MS } from "./assign-lines.ts";
 import type { AnalyzedEvent } from "./event.ts";
-import { covers, isManual, isOutcome, LONGEST_FENCE_MS, operationOf, TOLERANCE_MS } from "./incidents.ts";
+import { isManual, isOutcome, LONGEST_FENCE_MS, operationOf, TOLERANCE_MS } from "./incidents.ts";
 
-/** Pacemaker gives an action 60 s, twice, unless told otherwise: a line that much before the end is hardly of that fence. */
-const SURE_MS = 600_000;
 /** The on is the last half of a reboot. */
 const SURE_ON_MS = 300_000;
 /** An outcome so much before a fence's end is another fence's; nearer it may be a clock that is behind. */
@@ -89,9 +92,9 @@ export function reconcile(
   { longestMs = LONGEST_FENCE_MS, toleranceMs = TOLERANCE_MS, writtenMs = 0 }: ReconcileOptions = {},
 ): Reconciliation {
   const drafts = draftsOf(history);
-  const ended = drafts.filter(({ untilMs }) => Number.isFinite(untilMs));
-  const edgeMs = ended.length > 0 ? Math.min(...ended.map(({ untilMs }) => untilMs)) : undefined;
-  const reachMs = ended[0]?.entries[0]?.completedMs;
+  const ended = drafts.find(({ untilMs }) => Number.isFinite(untilMs));
+  const edgeMs = ended?.untilMs;
+  const reachMs = ended?.entries[0]?.completedMs;
   const result: Reconciliation = { fences: [], withoutFence: [], beforeHistory: 0, manual: 0, reachMs };
   const byTarget = Map.groupBy(drafts, ({ key }) => key);
   const fencesOf = ({ target }: AnalyzedEvent): readonly Draft[] => byTarget.get(target.toLowerCase()) ?? [];
@@ -103,8 +106,8 @@ export function reconcile(
     const { action = event.action, completedMs = event.timeMs, startedMs } = operationOf(event);
     const awayMs = ({ untilMs }: Draft) => Math.abs(untilMs - completedMs);
     const fences = fencesOf(event);
-    const near = fences
-      .filter((fence) => fence.action === action && awayMs(fence) <= toleranceMs + 999)
+    const near = endedBetween(fences, completedMs - toleranceMs - 999, completedMs + toleranceMs + 999)
+      .filter((fence) => fence.action === action)
       .sort((a, b) => awayMs(a) - awayMs(b))[0];
     const [first] = fences;
     if (near) {
@@ -121,14 +124,18 @@ export function reconcile(
     const sureMs = event.action === "on" ? SURE_ON_MS : SURE_MS;
     if (first.untilMs - event.timeMs > sureMs) first.doubtMs = Math.max(first.doubtMs, event.timeMs);
   }
+  const options = { longestMs, toleranceMs, writtenMs };
+  const fenceOf = new Map(
+    [...Map.groupBy(lines, fencesOf)].flatMap(([fences, own]) => [...assignLines(own, fences, options)]),
+  );
   for (const event of lines) {
     const fences = fencesOf(event);
-    const fence = fenceOf(event, fences, { longestMs, toleranceMs, writtenMs });
+    const fence = fenceOf.get(event);
     // Its own fence may be one that the history no longer holds.
     const isGone = fence !== undefined && fence === fences[0] && event.timeMs <= (goneMs.get(fence.key) ?? 0);
     const isBefore = edgeMs === undefined || event.timeMs < edgeMs;
     // When a history in a file was written only the file's time says, and a copy is younger than what it holds.
-    const isBeforePending = fences.find(({ untilMs }) => untilMs >= event.timeMs)?.untilMs === Number.POSITIVE_INFINITY;
+    const isBeforePending = fences[indexOfEnd(fences, event.timeMs)]?.untilMs === Number.POSITIVE_INFINITY;
     if (fence && !isGone) (event.timeMs <= fence.doubtMs ? fence.doubtful : fence.events).push(event);
     else if (isGone || isBefore || isBeforePending) result.beforeHistory += 1;
     else result.withoutFence.push(event);
@@ -157,24 +164,32 @@ function draftsOf(history: readonly HistoryEntry[]): Draft[] {
   const endOf = ({ completedMs, wholeSeconds }: HistoryEntry): number =>
     completedMs === undefined ? Number.POSITIVE_INFINITY : completedMs + (wholeSeconds ? 999 : 0);
   const sorted = history.toReversed().sort((a, b) => endOf(a) - endOf(b) || 0);
+  const byTarget = new Map<string, Draft[]>();
   for (const entry of sorted) {
     const untilMs = endOf(entry);
-    const same = drafts.findLast(({ entries, untilMs: otherMs }) =>
-      entries.every((other) => isMerged(entry, other, untilMs, otherMs)),
-    );
-    if (same) same.entries.push(entry);
-    else
-      drafts.push({
-        entries: [entry],
-        key: entry.target.toLowerCase(),
-        action: entry.action,
-        untilMs,
-        askedMs: Number.POSITIVE_INFINITY,
-        doubtMs: 0,
-        events: [],
-        doubtful: [],
-        outcomes: [],
-      });
+    const key = entry.target.toLowerCase();
+    const mine = byTarget.get(key) ?? [];
+    const same = mine
+      .slice(indexOfEnd(mine, untilMs - MERGED_MS))
+      .findLast(({ entries, untilMs: otherMs }) => entries.every((other) => isMerged(entry, other, untilMs, otherMs)));
+    if (same) {
+      same.entries.push(entry);
+      continue;
+    }
+    const draft: Draft = {
+      entries: [entry],
+      key,
+      action: entry.action,
+      untilMs,
+      askedMs: Number.POSITIVE_INFINITY,
+      doubtMs: 0,
+      events: [],
+      doubtful: [],
+      outcomes: [],
+    };
+    drafts.push(draft);
+    mine.push(draft);
+    byTarget.set(key, mine);
   }
   return drafts;
 }
@@ -186,20 +201,6 @@ function isMerged(a: HistoryEntry, b: HistoryEntry, aMs: number, bMs: number): b
   // While it runs, the one that asked first stands as off or on and the one merged into it still as reboot.
   if (a.status === "pending") return true;
   return a.action === b.action && Math.abs(aMs - bMs) <= MERGED_MS;
-}
-
-function fenceOf(
-  event: AnalyzedEvent,
-  fences: readonly Draft[],
-  { longestMs, toleranceMs, writtenMs }: Required<ReconcileOptions>,
-): Draft | undefined {
-  const fitting = fences.filter(({ entries }) =>
-    entries.some(({ action, status }) => covers(action, event.action) || status === "pending"),
-  );
-  const ahead = fitting.find(({ untilMs }) => untilMs >= event.timeMs);
-  const endMs = ahead?.untilMs === Number.POSITIVE_INFINITY ? writtenMs : ahead?.untilMs;
-  if (endMs !== undefined && endMs - event.timeMs <= longestMs) return ahead;
-  return fitting.findLast(({ untilMs }) => untilMs < event.timeMs && event.timeMs - untilMs <= toleranceMs);
 }
 
 function recordedAs({ action, untilMs, events, doubtful, outcomes }: Draft): RecordedAs {

@@ -100,6 +100,39 @@ describe("one incident", () => {
     ).toMatchObject([{ lines: 2, action: "reboot" }]);
   });
 
+  it("has what the recorder was asked on the levels before the one that worked, when an outcome ends them", () => {
+    const off = (seconds: number, more: object = {}) => record({ time: at(seconds), ...more });
+    const found = (...records: object[]) => joined(...records).map(({ result, lines }) => [result, lines]);
+    const ended = outcome({ time: at(65) });
+    const on = off(60, { action: "on" });
+    const one = [["succeeded", 3]];
+    expect(found(off(0), off(40), on, ended)).toEqual(one);
+    expect(joinIncidents(events(off(0), off(40), on, ended))[0]).toMatchObject({
+      startedMs: at(0),
+      actions: ["off", "on"],
+    });
+    const asks = (client: string) => ({ operation: { client, origin: "compute-node-3" } });
+    expect(found(off(0, asks("pacemaker-controld.382")), off(40), on, ended)).toEqual(one);
+    const two = [
+      ["unknown", 1],
+      ["succeeded", 2],
+    ];
+    expect(found(off(0, asks("stonith_admin.7")), off(40), on, ended)).toEqual(two);
+    // Asked for later, or much later than a level takes.
+    expect(found(off(0), off(40), on, outcome({ time: at(65), operation: { started_ms: at(30) } }))).toEqual(two);
+    expect(found(off(-700), off(40), on, ended)).toEqual(two);
+    // Refused, switched on again, or ended by an outcome of its own.
+    expect(found(off(-30, { status: "refused" }), off(40), on, ended)).toEqual([["refused", 1], two[1]]);
+    expect(found(off(0), off(9, { action: "on" }), off(40), on, ended)).toEqual([["unknown", 2], two[1]]);
+    const failed = outcome({ time: at(20), action: "off", status: "failed" });
+    expect(found(off(0), failed, off(40), on, ended)).toEqual([["failed", 1], two[1]]);
+    expect(found(off(0), outcome({ time: at(20), action: "on" }), off(40), on, ended)).toEqual([
+      ["unknown", 1],
+      ["succeeded", 0],
+      two[1],
+    ]);
+  });
+
   it("is a fence that only an alert reported", () => {
     expect(joined(outcome({ time: at(0), status: "failed" }))).toEqual([
       { target: "compute-node-2", action: "reboot", actions: "", result: "failed", lines: 0, outcomes: 1 },
@@ -367,6 +400,84 @@ describe("the command", () => {
       { started: null, duration_ms: null },
     ]);
     expect(await shown(alone)).toMatch(/^ended 2026-11-20 \d\d:44:08 .* succeeded +- /);
+  });
+
+  describe("with --history joins what is of one fence there, and nothing else:", () => {
+    const entry = (action: string, seconds: number, client: string) =>
+      `<fence_event action="${action}" target="compute-node-2" client="${client}" origin="n3" status="success" delegate="n1" completed="${new Date(at(seconds)).toISOString().slice(0, 19).replace("T", " ")}Z"/>`;
+    const xml = (...entries: string[]) =>
+      `<pacemaker-result><list>${entries.join("")}</list><status code="0" message="OK"/></pacemaker-result>`;
+    const shown = async (history: string, lines: object[], outcomes: object[] = []) => {
+      const logs = directoryWith({
+        "fence-events-detailed.jsonl": lines,
+        "history.xml": history,
+        ...(outcomes.length > 0 && { "fence-outcomes.jsonl": outcomes }),
+      });
+      const words = ["incidents", "--history", `${logs}/history.xml`, `${logs}/fence-events-detailed.jsonl`, "--json"];
+      const { json } = await analyze(outcomes.length > 0 ? [...words, `${logs}/fence-outcomes.jsonl`] : words);
+      return (json() as { action: string; result: string; recorded: boolean | null; lines: object[] }[]).map(
+        ({ action, result, recorded, lines: own }) => [action, result, recorded, own.length],
+      );
+    };
+    const off = (seconds: number) => record({ time: at(seconds) });
+    const on = (seconds: number) => record({ time: at(seconds), action: "on" });
+
+    it("a recorder that was asked on two levels", async () => {
+      const reboot = xml(entry("reboot", 65, "pacemaker-controld.38"));
+      expect(await shown(reboot, [off(0), off(40), on(60)])).toEqual([["reboot", "succeeded", true, 3]]);
+      const operation = { client: "pacemaker-controld.38", origin: "n3", delegate: "n1" };
+      const told = await shown(reboot, [off(0), off(40), on(60)], [outcome({ time: at(65), operation })]);
+      expect(told).toEqual([["reboot", "succeeded", true, 4]]);
+    });
+
+    it("an off and an on that were asked for one by one", async () => {
+      const history = xml(entry("on", 301, "stonith_admin.2"), entry("off", 1, "stonith_admin.1"));
+      expect(await shown(history, [off(0), on(300)])).toEqual([
+        ["off", "succeeded", true, 1],
+        ["on", "succeeded", true, 1],
+      ]);
+      const logs = directoryWith({ "history.xml": history, "fence-events-detailed.jsonl": [off(0), on(300)] });
+      const words = ["why", "compute-node-2", "--history", `${logs}/history.xml`, logs, "--json"];
+      expect((await analyze(words)).json()).toMatchObject([
+        {
+          action: "on",
+          findings: expect.arrayContaining([expect.objectContaining({ topic: "recorded", line: 2 })]),
+          others: [expect.anything()],
+        },
+      ]);
+      expect(await shown(xml(entry("off", 1, "stonith_admin.1")), [off(0), on(300)])).toEqual([
+        ["off", "succeeded", true, 1],
+        ["on", "unknown", true, 1],
+      ]);
+    });
+
+    it("two fences whose lines a fast clock put behind their ends", async () => {
+      const history = xml(entry("off", 181, "pacemaker-controld.38"), entry("off", 1, "pacemaker-controld.38"));
+      expect(await shown(history, [off(2.4), off(182.4)])).toEqual([
+        ["off", "succeeded", true, 1],
+        ["off", "succeeded", true, 1],
+      ]);
+    });
+
+    it("a line recovered late", async () => {
+      const history = xml(entry("reboot", 65, "pacemaker-controld.38"));
+      const others = Array.from({ length: 6_000 }, (_, index) =>
+        record({ time: at(100 + index * 100), target: "compute-node-3" }),
+      );
+      const late = record({ time: at(60), action: "on", recorded_ms: at(900_000) });
+      const found = await shown(history, [off(0), ...others, late]);
+      expect(found.filter(([action]) => action !== "off")).toEqual([["reboot", "succeeded", true, 2]]);
+      expect(found).toHaveLength(6_001);
+    });
+
+    it("an alert's word, where only an old line may be of its fence", async () => {
+      const operation = { client: "pacemaker-controld.38", origin: "n3", delegate: "n1" };
+      const told = [outcome({ time: at(900), operation })];
+      expect(await shown(xml(entry("reboot", 900, "pacemaker-controld.38")), [off(0)], told)).toEqual([
+        ["off", "unknown", true, 1],
+        ["reboot", "succeeded", null, 1],
+      ]);
+    });
   });
 
   it("takes no line for a fence of the history that is hardly its, and does not say that nobody recorded it", async () => {

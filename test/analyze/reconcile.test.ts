@@ -142,6 +142,52 @@ describe("a fence is", () => {
     expect([words(both), both.beforeHistory]).toEqual([["recorded 1"], 2]);
   });
 
+  it("recorded by the line of a fast clock though another fence follows, when that one is much later or has its own", () => {
+    const off = (seconds: number) => record({ time: at(seconds) });
+    expect(words(compared([fence(1), fence(181)], off(2.4), off(182.4)))).toEqual(["recorded 1", "recorded 1"]);
+    expect(words(compared([fence(1), fence(181)], off(2.4)))).toEqual(["recorded 1", "unrecorded 0"]);
+    const row = [fence(1), fence(31), fence(61)];
+    expect(words(compared(row, off(2.4), off(32.4), off(62.4)))).toEqual(["recorded 1", "recorded 1", "recorded 1"]);
+    // Halves of reboots.
+    const on = (seconds: number) => record({ time: at(seconds), action: "on" });
+    expect(words(compared([fence(1), fence(31)], off(0), on(2.4), off(30), on(32.4)))).toEqual([
+      "recorded 2",
+      "recorded 2",
+    ]);
+  });
+
+  it("unrecorded when the line just behind its end is the next one's", () => {
+    const line = (seconds: number, recorder = "rabbit-node-1") => record({ time: at(seconds), recorder });
+    const missed = (next: number, ...lines: object[]) => words(compared([fence(60), fence(next)], ...lines));
+    expect(missed(70, line(62.5))).toEqual(["unrecorded 0", "recorded 1"]);
+    expect(missed(70, line(62.5), line(63, "compute-node-3"))).toEqual(["unrecorded 0", "recorded 2"]);
+    // What failed is asked for again at once.
+    const retried = compared([fence(60, { status: "failed" }), fence(200)], line(62), line(130));
+    expect(words(retried)).toEqual(["unrecorded 0", "recorded 2"]);
+    // Its own line, and the next fence's.
+    expect(words(compared([fence(60), fence(200)], line(50), line(62)))).toEqual(["recorded 1", "recorded 1"]);
+    // The two lines of a refused attempt.
+    const refused = [record({ time: at(62), status: "refused" }), record({ time: at(63), status: "refused" })];
+    expect(missed(70, ...refused)).toEqual(["unrecorded 0", "recorded 2"]);
+  });
+
+  it("recorded by the line that names who asked for it", () => {
+    const asked = (client: string) => ({ operation: { client, origin: "rabbit-node-1" } });
+    const pair = [fence(60, { client: "a.1" }), fence(70, { client: "b.2" })];
+    expect(words(compared(pair, record({ time: at(62), ...asked("a.1") })))).toEqual(["recorded 1", "unrecorded 0"]);
+    expect(words(compared(pair, record({ time: at(59), ...asked("b.2") })))).toEqual(["unrecorded 0", "recorded 1"]);
+    // Another program's request may have been merged into it; another call of the same program is another fence.
+    expect(words(compared(pair, record({ time: at(59), ...asked("c.3") })))).toEqual(["recorded 1", "unrecorded 0"]);
+    const next = compared([fence(-60), fence(60)], record({ time: at(59), ...asked("stonith_admin.7") }));
+    expect([words(next), next.withoutFence.length]).toEqual([["unrecorded 0", "unrecorded 0"], 1]);
+  });
+
+  it("found among 20,000", { timeout: 5_000 }, () => {
+    const many = Array.from({ length: 20_000 }, (_, index) => fence(index * 100));
+    const lines = many.map((_, index) => record({ time: at(index * 100 - 20) }));
+    expect(new Set(words(compared(many, ...lines)))).toEqual(new Set(["recorded 1"]));
+  });
+
   it("of another action when the recorded one is not covered", () => {
     const result = compared([fence(60, { action: "on" })], record({ time: at(50), action: "off" }));
     expect(words(result)).toEqual(["unrecorded 0"]);

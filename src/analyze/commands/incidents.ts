@@ -8,7 +8,8 @@ import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
 import { type Filters, matchesName, NO_FILTERS } from "../filter.ts";
 import { incidentRecord } from "../incident-record.ts";
 import { type Duration, durationOf, type Incident, LONGEST_FENCE_MS } from "../incidents.ts";
-import { readHistory } from "../logs/sources.ts";
+import { fenceFinder, nearFences } from "../known-fences.ts";
+import { historyWrittenMs, readHistory } from "../logs/sources.ts";
 import type { Logs } from "../read.ts";
 import { inTime, readIncidentBatches } from "../read-incidents.ts";
 import { type ReconciledFence, reconcile } from "../reconcile.ts";
@@ -31,7 +32,7 @@ export const incidents: AnalyzeCommand = {
   command: "incidents [files..]",
   describe: [
     "Shows one line for each fence: off and on of one reboot, the lines of several recorders and the outcome that an alert reported are joined.",
-    "An `on` joins the `off` of its node at most 10 min before it; lines of one action by several recorders join within 60 s; a second `initiated` line of one recorder is a new fence; two `refused` lines are one attempt; an outcome takes the lines before its completion (5 s allowed for clocks). STARTED is when Pacemaker was asked, where an outcome says so, else the first line; then TOOK, known only from an outcome, is a minimum (at least, ≥): another device may have been at work before the recorder.",
+    "An `on` joins the `off` of its node at most 10 min before it; lines of one action by several recorders join within 60 s; a second `initiated` line of one recorder is a new fence, unless an outcome that follows both within 10 min shows one fence, whose recorder was asked on several levels; two `refused` lines are one attempt; an outcome takes the lines before its completion (5 s allowed for clocks). With --history the fences are Pacemaker's, each with its lines as `reconcile` finds them. STARTED is when Pacemaker was asked, where an outcome says so, else the first line; then TOOK, known only from an outcome, is a minimum (at least, ≥): another device may have been at work before the recorder.",
   ].join("\n\n"),
   options: {
     history: {
@@ -51,7 +52,7 @@ export const incidents: AnalyzeCommand = {
       const known = await historyFor(context, args, logs);
       const show = args.json ? jsonLines : textTable(context, known !== undefined);
       let isEmpty = true;
-      for await (const batch of withHistory(readIncidentBatches(logs), known, args)) {
+      for await (const batch of withHistory(readIncidentBatches(logs, known?.fenceOf), known, args)) {
         if (batch.length === 0) continue;
         isEmpty = false;
         await context.out(show(batch));
@@ -119,10 +120,7 @@ const recordedBy = ({ events, outcomes, recorders, manual, isRecorded }: Inciden
 
 // ---- what Pacemaker knows ----------------------------------------------------------------------------------------
 
-type Known = { unrecorded: Incident[]; byLine: Map<string, ReconciledFence> };
-
-const lineKey = ({ evidence, eventId }: Incident["events"][number]): string =>
-  eventId ?? `${evidence.file}:${evidence.line}`;
+type Known = { unrecorded: Incident[]; fenceOf: ReturnType<typeof fenceFinder> };
 
 async function historyFor(context: ProgramContext, { own }: AnalyzeArgs, logs: Logs): Promise<Known | undefined> {
   if (own.history === undefined) return undefined;
@@ -133,15 +131,16 @@ async function historyFor(context: ProgramContext, { own }: AnalyzeArgs, logs: L
   const lines: Incident["events"][number][] = [];
   if (completed.length > 0) {
     const sinceMs = Math.min(...completed) - LONGEST_FENCE_MS;
-    for await (const batch of inTime(logs, { ...NO_FILTERS, sinceMs })) lines.push(...batch);
+    const isNear = nearFences(history);
+    for await (const batch of inTime(logs, { ...NO_FILTERS, sinceMs })) lines.push(...batch.filter(isNear));
   }
-  const { fences } = reconcile(history, lines);
-  const byLine = new Map(fences.flatMap((fence) => fence.events.map((event) => [lineKey(event), fence] as const)));
+  const writtenMs = await historyWrittenMs(context, String(own.history));
+  const { fences } = reconcile(history, lines, { writtenMs });
   const unrecorded = fences
     .filter(({ events, outcomes, completedMs }) => events.length + outcomes.length === 0 && completedMs !== undefined)
     .map(fromHistory)
     .filter((incident) => isAskedFor(logs.filters, incident));
-  return { unrecorded, byLine };
+  return { unrecorded, fenceOf: fenceFinder(fences) };
 }
 
 /** Which filesystems, who recorded it and in what words only a line could say. */
@@ -218,11 +217,12 @@ async function* withHistory(
 }
 
 /** Where no alert told the outcome, Pacemaker's history does. */
-function enriched(incident: Incident, { byLine }: Known): Incident {
-  if (incident.outcomes.length > 0) return incident;
-  const fence = incident.events.map((event) => byLine.get(lineKey(event))).find((found) => found !== undefined);
-  if (!fence || fence.completedMs === undefined) return incident;
-  const { completedMs, clients, delegate, reason } = fromHistory(fence);
+function enriched(incident: Incident, { fenceOf }: Known): Incident {
+  const [line] = [...incident.events, ...incident.outcomes];
+  const fence = line && fenceOf(line);
+  if (!fence) return incident;
+  const { completedMs, clients, delegate, reason, isRecorded } = fromHistory(fence);
+  if (incident.outcomes.length > 0) return incident.events.length > 0 ? incident : { ...incident, isRecorded };
   // A refused line stays one: that the fence succeeded all the same is another device's doing.
   const result = incident.result === "unknown" ? resultOf(fence) : incident.result;
   return { ...incident, action: fence.action, result, completedMs, clients, delegate, reason };

@@ -9,6 +9,7 @@ import type { Evidence } from "../event.ts";
 import { NO_FILTERS } from "../filter.ts";
 import { isoOf } from "../incident-record.ts";
 import type { Incident } from "../incidents.ts";
+import { joinedByHistory } from "../known-fences.ts";
 import { type ClusterLogs, type LogWords, readClusterLogs } from "../logs/sources.ts";
 import { readIncidentBatches } from "../read-incidents.ts";
 import { formatDuration, visible } from "../report/words.ts";
@@ -54,7 +55,7 @@ export const why: AnalyzeCommand = {
     const explanation = explain(
       {
         target,
-        incidents: records.incidents,
+        incidents: joinedByHistory(records.incidents, cluster.history),
         logs: cluster.logs,
         history: cluster.history,
         nodeNames: cluster.nodeNames,
