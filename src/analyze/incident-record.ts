@@ -12,8 +12,9 @@ export const isoOf = (timeMs: number | undefined): string | null =>
 /** The cluster's own client asks for every fence under one process id: only with target and end is it one of them. */
 export function idInHistory({ entries, target, completedMs }: ReconciledFence): string {
   const [first] = entries;
-  const ended = isoOf(completedMs)?.replace(".000Z", "Z") ?? "pending";
-  return `${first?.client ?? "?"}@${first?.origin ?? "?"}/${target}/${ended}`;
+  const ended = isoOf(completedMs)?.replace(".000Z", "Z");
+  // Of one that runs it is the beginning of the id that it will have.
+  return `${first?.client ?? "?"}@${first?.origin ?? "?"}/${target}${ended === undefined ? "" : `/${ended}`}`;
 }
 
 const lineRecord = ({ evidence, timeMs, action, status, recorder, source, eventId }: AnalyzedEvent) => ({
