@@ -19,18 +19,23 @@ export const FENCE_STATUSES = [...RESULTS, "initiated", "requested", "completed"
 type Lines = Pick<Incident, "known" | "filesystems" | "recorders" | "events" | "outcomes">;
 export type Fence = Lines & Pick<Incident, "target" | "action" | "actions" | "startedMs"> & { result: string };
 
-export function matchesIncident(filters: Filters, fence: Fence): boolean {
-  const { target, action, actions, result, events, outcomes } = fence;
-  const asked = outcomes.map((event) => operationOf(event).action ?? event.action);
-  const statuses = events.map(({ status }) => status).filter((status) => !IS_RESULT.has(status));
-  return (
-    isInTime(filters, fence) &&
-    matchesName(filters.nodes, target) &&
-    matchesOne(filters.actions, [action, ...actions, ...asked]) &&
-    matchesOne(filters.statuses, [result, ...statuses]) &&
-    matchesLines(filters, fence)
-  );
-}
+export const matchesIncident = (filters: Filters, fence: Fence): boolean =>
+  isInTime(filters, fence) &&
+  matchesName(filters.nodes, fence.target) &&
+  matchesOne(filters.actions, () => actionsOf(fence)) &&
+  matchesOne(filters.statuses, () => statusesOf(fence)) &&
+  matchesLines(filters, fence);
+
+const actionsOf = ({ action, actions, outcomes }: Fence): string[] => [
+  action,
+  ...actions,
+  ...outcomes.map((event) => operationOf(event).action ?? event.action),
+];
+
+const statusesOf = ({ result, events }: Fence): string[] => [
+  result,
+  ...events.map(({ status }) => status).filter((status) => !IS_RESULT.has(status)),
+];
 
 export const isInTime = (
   { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY }: Filters,
@@ -39,15 +44,15 @@ export const isInTime = (
 
 /** The options that only a fence's lines can answer. */
 export function matchesLines(filters: Filters, { known, filesystems, recorders, events, outcomes }: Lines): boolean {
-  const lines: readonly AnalyzedEvent[] = [...events, ...outcomes];
-  const sources = lines.map(({ source }) => source);
+  const isInLines = (isIt: (event: AnalyzedEvent) => boolean): boolean => events.some(isIt) || outcomes.some(isIt);
   return (
     matchesContext(filters.filesystems, { known, filesystems }, events) &&
-    matchesOne(filters.recorders, recorders) &&
-    matchesOne(filters.sources, sources) &&
-    (filters.grep === undefined || lines.some(({ raw }) => filters.grep?.test(raw)))
+    matchesOne(filters.recorders, () => recorders) &&
+    (filters.sources.length === 0 || isInLines(({ source }) => matchesName(filters.sources, source))) &&
+    (filters.grep === undefined || isInLines(({ raw }) => filters.grep?.test(raw) === true))
   );
 }
 
-const matchesOne = (words: readonly string[], names: readonly string[]): boolean =>
-  words.length === 0 || names.some((name) => matchesName(words, name));
+/** Of millions of fences names are only looked for where some are asked for. */
+const matchesOne = (words: readonly string[], names: () => readonly string[]): boolean =>
+  words.length === 0 || names().some((name) => matchesName(words, name));

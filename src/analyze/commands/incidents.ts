@@ -33,6 +33,7 @@ export const incidents: AnalyzeCommand = {
   describe: [
     "Shows one line for each fence: off and on of one reboot, the lines of several recorders and the outcome that an alert reported are joined.",
     "An `on` joins the `off` of its node at most 10 min before it; lines of one action by several recorders join within 60 s; a second `initiated` line of one recorder is a new fence; two `refused` lines are one attempt; an outcome takes the lines before its completion (5 s allowed for clocks). STARTED is when Pacemaker was asked, where an outcome says so, else the first line; then TOOK, known only from an outcome, is a minimum (at least, ≥): another device may have been at work before the recorder.",
+    "Each filter asks the fence as a whole: --status its RESULT (initiated, requested and completed: a line of it), --action also the actions of its lines, --fs and --recorder what recorders wrote, --source and --grep any line, --since and --until its start; with --history after the history was asked.",
   ].join("\n\n"),
   statuses: FENCE_STATUSES,
   options: {

@@ -48,9 +48,11 @@ export const patterns: AnalyzeCommand = {
     const found = await withLogs(context, args, async (logs) => {
       const finder = patternFinder(thresholds);
       const { filters } = logs;
-      for await (const batch of readWholeBatches({ ...logs, filters: { ...filters, nodes: [] } }))
+      const whole = { ...logs, filters: { ...filters, nodes: [] } };
+      for await (const batch of readWholeBatches(whole)) {
         for (const incident of batch)
           if (isInTime(filters, incident)) finder.add(incident, matchesIncident(filters, incident));
+      }
       return finder.end();
     });
     if (args.json) await context.out(`${JSON.stringify(patternsRecord(found, thresholds))}\n`);
@@ -225,7 +227,7 @@ function renderPatterns(
               ({ reason, count, lastMs }) => `${count} times, last ${showTime(lastMs)}: ${reason}`,
             ),
           ],
-      "none",
+      "none of those that were recorded",
     ),
     section(
       `Slow discovery (over ${formatDuration(thresholds.slowDiscoveryMs)}), by recorder`,
