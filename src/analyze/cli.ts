@@ -85,7 +85,7 @@ const FILTER_OPTIONS = {
   action: { describe: "on, off or reboot", type: "string" },
   status: {
     describe:
-      "initiated, refused; of a gate requested, completed, failed; of outcomes succeeded, failed; of incidents unknown too",
+      "initiated, refused; of a gate requested, completed, failed; of outcomes succeeded, failed; unknown where a line has none",
     type: "string",
   },
   fs: { describe: "GFS2 filesystem; exact or a glob; or none, unknown, disabled", type: "string" },

@@ -146,6 +146,17 @@ export const asksForOutcomes = (filters: Pick<Filters, "statuses" | "sources">):
     (key) => filters[key].length > 0 && OF_OUTCOMES[key].some((word) => matchesName(filters[key], word)),
   );
 
+/** Whether filesystems are asked for: by their names, by why there are none, or by what a line holds in place of names. */
+export const matchesContext = (
+  words: readonly string[],
+  { known, filesystems }: Pick<AnalyzedEvent, "known" | "filesystems">,
+  lines: readonly AnalyzedEvent[],
+): boolean =>
+  words.length === 0 ||
+  (known !== "found" && words.includes(known)) ||
+  filesystems.some((name) => matchesName(words, name)) ||
+  lines.some((event) => placeholdersOf(event).some((word) => words.includes(word)));
+
 /** What the file holds in place of names. */
 function placeholdersOf({ record }: AnalyzedEvent): string[] {
   const names = record.gfs2_filesystems;
@@ -154,7 +165,7 @@ function placeholdersOf({ record }: AnalyzedEvent): string[] {
 
 /** Whether an event is asked for; `limit` and `reverse` are not about one event. */
 export function matchesEvent(filters: Filters, event: AnalyzedEvent): boolean {
-  const { sinceMs, untilMs, filesystems } = filters;
+  const { sinceMs, untilMs } = filters;
   if (sinceMs !== undefined && event.timeMs < sinceMs) return false;
   if (untilMs !== undefined && event.timeMs > untilMs) return false;
   return (
@@ -163,10 +174,7 @@ export function matchesEvent(filters: Filters, event: AnalyzedEvent): boolean {
     matchesName(filters.statuses, event.status) &&
     matchesName(filters.recorders, event.recorder) &&
     matchesName(filters.sources, event.source) &&
-    (filesystems.length === 0 ||
-      (event.known !== "found" && filesystems.includes(event.known)) ||
-      event.filesystems.some((name) => matchesName(filesystems, name)) ||
-      placeholdersOf(event).some((word) => filesystems.includes(word))) &&
+    matchesContext(filters.filesystems, event, [event]) &&
     (filters.grep?.test(event.raw) ?? true)
   );
 }

@@ -1,9 +1,21 @@
-/** An incident as a program reads it: the one shape of `incidents --json`, and of incidents inside other answers. */
+/**
+ * An incident as a program reads it: the one shape of `incidents --json`, and of incidents inside other answers. And the
+ * id of a fence that only Pacemaker's history knows.
+ */
 import type { AnalyzedEvent } from "./event.ts";
 import { durationOf, type Incident } from "./incidents.ts";
+import type { ReconciledFence } from "./reconcile.ts";
 
 export const isoOf = (timeMs: number | undefined): string | null =>
   timeMs !== undefined && Math.abs(timeMs) <= 8.64e15 ? new Date(timeMs).toISOString() : null;
+
+/** The cluster's own client asks for every fence under one process id: only with target and end is it one of them. */
+export function idInHistory({ entries, target, completedMs }: ReconciledFence): string {
+  const [first] = entries;
+  const ended = isoOf(completedMs)?.replace(".000Z", "Z");
+  // Of one that runs it is the beginning of the id that it will have.
+  return `${first?.client ?? "?"}@${first?.origin ?? "?"}/${target}${ended === undefined ? "" : `/${ended}`}`;
+}
 
 const lineRecord = ({ evidence, timeMs, action, status, recorder, source, eventId }: AnalyzedEvent) => ({
   file: evidence.file,

@@ -378,7 +378,7 @@ const unique = (values: readonly (string | undefined)[]): string[] =>
   [...new Set(values.filter((value) => value !== undefined && value !== ""))] as string[];
 
 /** found by any recorder is found; asked and none is none; else unknown. */
-function contextOf(events: readonly AnalyzedEvent[]): AnalyzedEvent["known"] {
+export function contextOf(events: readonly AnalyzedEvent[]): AnalyzedEvent["known"] {
   for (const known of ["found", "none", "disabled"] as const)
     if (events.some((event) => event.known === known)) return known;
   return "unknown";

@@ -1,7 +1,8 @@
 /**
  * Is this a pattern? Incidents → what repeats, spreads, answers back, drags on or stays in the dark.
- * Input:  incidents in the order of their start; thresholds. Output: Patterns. Memory: what lies within the windows, and
- *         one entry for each node, device and reason.
+ * Input:  incidents in the order of their start, and of each whether it is asked for; thresholds. Output: Patterns: of
+ *         flapping, storms and mutual fencing those that one asked for is part of, whole; all else of these alone.
+ *         Memory: what lies within the windows, and one entry for each node, device and reason.
  * What took at least too long is slow; where the least that is known is short, or nothing, slowness is not known.
  * Fences by hand and refused attempts are no fences; a failed one counts where the question is failure alone.
  */
@@ -73,7 +74,7 @@ const NAMED_NODES = 100;
 /** Of each kind the latest so many are kept, and how many there were. */
 const KEPT = 500;
 
-export type PatternFinder = { add: (incident: Incident) => void; end: () => Patterns };
+export type PatternFinder = { add: (incident: Incident, isAsked?: boolean) => void; end: () => Patterns };
 
 export function patternFinder(thresholds: Thresholds = DEFAULT_THRESHOLDS): PatternFinder {
   const { flapCount, flapWindowMs, stormNodes, stormWindowMs, mutualWindowMs, slowMs, slowDiscoveryMs } = thresholds;
@@ -93,7 +94,14 @@ export function patternFinder(thresholds: Thresholds = DEFAULT_THRESHOLDS): Patt
   };
   const byNode = new Map<string, { recent: Fence[]; episode: Flapping | undefined }>();
   let recent: Fence[] = [];
-  const keep = <Kind extends keyof Patterns["found"]>(kind: Kind, one: Patterns[Kind][number]): void => {
+  const kept = new WeakSet<Patterns[keyof Patterns["found"]][number]>();
+  const keep = <Kind extends keyof Patterns["found"]>(
+    kind: Kind,
+    one: Patterns[Kind][number],
+    fences: readonly Fence[],
+  ): void => {
+    if (kept.has(one) || !fences.some(({ isAsked }) => isAsked)) return;
+    kept.add(one);
     const list: Patterns[Kind][number][] = result[kind];
     list.push(one);
     result.found[kind] += 1;
@@ -115,10 +123,8 @@ export function patternFinder(thresholds: Thresholds = DEFAULT_THRESHOLDS): Patt
     state.recent = [...state.recent.filter(({ timeMs }) => timeMs >= fromMs), fence].slice(-flapCount);
     if (state.recent.length < flapCount) return;
     if (state.episode && state.episode.toMs >= fromMs) extend(state.episode, fence);
-    else {
-      state.episode = { node: fence.node, ...episodeOf(state.recent) };
-      keep("flapping", state.episode);
-    }
+    else state.episode = { node: fence.node, ...episodeOf(state.recent) };
+    keep("flapping", state.episode, state.recent);
   };
 
   const storms = (fence: Fence): void => {
@@ -135,8 +141,8 @@ export function patternFinder(thresholds: Thresholds = DEFAULT_THRESHOLDS): Patt
       for (const node of nodes) stormNames.add(node);
       const named = [...new Map(window.map(({ node }) => [node.toLowerCase(), node])).values()].slice(0, NAMED_NODES);
       storm = { ...episodeOf(window), nodes: named, nodeCount: nodes.size };
-      keep("storms", storm);
     }
+    keep("storms", storm, window);
   };
 
   const mutual = (fence: Fence): void => {
@@ -144,12 +150,9 @@ export function patternFinder(thresholds: Thresholds = DEFAULT_THRESHOLDS): Patt
       if (before === fence || before.timeMs < fence.timeMs - mutualWindowMs) continue;
       if (before.node.toLowerCase() === fence.node.toLowerCase()) continue;
       if (!before.by.has(fence.node.toLowerCase()) || !fence.by.has(before.node.toLowerCase())) continue;
-      keep("mutual", {
-        nodes: [before.node, fence.node],
-        fromMs: before.timeMs,
-        toMs: fence.timeMs,
-        incidents: [before.id, fence.id],
-      });
+      const nodes = [before.node, fence.node] as const;
+      const incidents = [before.id, fence.id];
+      keep("mutual", { nodes, fromMs: before.timeMs, toMs: fence.timeMs, incidents }, [before, fence]);
     }
   };
 
@@ -197,19 +200,22 @@ export function patternFinder(thresholds: Thresholds = DEFAULT_THRESHOLDS): Patt
   };
 
   return {
-    add(incident) {
-      result.incidents += 1;
+    add(incident, isAsked = true) {
+      if (isAsked) result.incidents += 1;
       if (incident.manual) return;
-      if (incident.result === "refused") result.refused += 1;
-      speed(incident);
-      context(incident);
+      if (isAsked) {
+        if (incident.result === "refused") result.refused += 1;
+        speed(incident);
+        context(incident);
+      }
       if (!isFence(incident)) return;
-      result.fences += 1;
+      if (isAsked) result.fences += 1;
       const fence: Fence = {
         id: incident.id,
         node: incident.target,
         timeMs: incident.startedMs,
         by: new Set(fencersOf(incident).map((node) => node.toLowerCase())),
+        isAsked,
       };
       const keepMs = Math.max(stormWindowMs, mutualWindowMs);
       recent = [...recent.filter(({ timeMs }) => timeMs >= fence.timeMs - keepMs), fence];
@@ -230,7 +236,7 @@ export function patternFinder(thresholds: Thresholds = DEFAULT_THRESHOLDS): Patt
   };
 }
 
-type Fence = { id: string; node: string; timeMs: number; by: ReadonlySet<string> };
+type Fence = { id: string; node: string; timeMs: number; by: ReadonlySet<string>; isAsked: boolean };
 
 /** The node was, or may have been, switched off. */
 const isFence = ({ result, action, actions }: Incident): boolean =>

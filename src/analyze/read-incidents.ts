@@ -1,13 +1,15 @@
 /**
  * The logs as a stream of incidents.
- * Input:  opened logs with their filters; which fence of Pacemaker's history a line is of. Output: incidents in the order of their start, in batches, of which at least
- *         one line matches the filters; lines around it that do not match still belong to it.
+ * Input:  opened logs with their filters; which fence of Pacemaker's history a line is of.
+ * Output: incidents in the order of their start, in batches, each with all of its lines; which of them are asked for says
+ *         incident-filter.ts.
  * Order:  as read.ts gives the lines: an event recovered thousands of lines late stands where it was recorded, and may
  *         be an incident of its own. Memory stays flat that way.
  */
 import type { AnalyzedEvent } from "./event.ts";
-import { type Filters, hasFilters, matchesEvent, NO_FILTERS } from "./filter.ts";
+import { type Filters, hasFilters, NO_FILTERS } from "./filter.ts";
 import { leaveGarbage } from "./garbage.ts";
+import { matchesIncident } from "./incident-filter.ts";
 import { type Incident, incidentJoiner, type KnownFence, LONGEST_FENCE_MS } from "./incidents.ts";
 import { type Logs, readBatches } from "./read.ts";
 
@@ -30,12 +32,15 @@ export async function* readIncidents(logs: Logs): AsyncGenerator<Incident> {
 }
 
 /** In batches, for those who read millions. */
-export async function* readIncidentBatches(logs: Logs, fenceOf?: FenceOf): AsyncGenerator<Incident[]> {
-  const { filters } = logs;
+export const readIncidentBatches = (logs: Logs): AsyncGenerator<Incident[]> =>
+  askedFor(readWholeBatches(logs), logs.filters);
+
+/** Those that the filters choose, of incidents in the order of their start. */
+export async function* askedFor(all: AsyncIterable<Incident[]>, filters: Filters): AsyncGenerator<Incident[]> {
   const { limit = Number.POSITIVE_INFINITY } = filters;
   if (!filters.reverse) {
     let left = limit;
-    for await (const batch of matching(logs, fenceOf)) {
+    for await (const batch of matching(all, filters)) {
       if (left <= 0) return;
       yield batch.slice(0, left);
       left -= batch.length;
@@ -44,24 +49,22 @@ export async function* readIncidentBatches(logs: Logs, fenceOf?: FenceOf): Async
   }
   // The last ones are known only at the end.
   let kept: Incident[] = [];
-  for await (const batch of matching(logs, fenceOf)) {
+  for await (const batch of matching(all, filters)) {
     kept.push(...batch);
     if (kept.length > limit * 2 + 1_000) kept = kept.slice(kept.length - limit);
   }
   yield kept.reverse().slice(0, limit);
 }
 
-async function* matching(logs: Logs, fenceOf?: FenceOf): AsyncGenerator<Incident[]> {
-  const { filters } = logs;
-  for await (const batch of joined(logs, fenceOf)) {
-    const found = hasFilters(filters)
-      ? batch.filter(({ events, outcomes }) => [...events, ...outcomes].some((event) => matchesEvent(filters, event)))
-      : batch;
+async function* matching(all: AsyncIterable<Incident[]>, filters: Filters): AsyncGenerator<Incident[]> {
+  for await (const batch of all) {
+    const found = hasFilters(filters) ? batch.filter((incident) => matchesIncident(filters, incident)) : batch;
     if (found.length > 0) yield found;
   }
 }
 
-async function* joined(logs: Logs, fenceOf?: FenceOf): AsyncGenerator<Incident[]> {
+/** All of the nodes and, at its edges more, of the time asked for, whatever else the filters say. */
+export async function* readWholeBatches(logs: Logs, fenceOf?: FenceOf): AsyncGenerator<Incident[]> {
   const joiner = incidentJoiner(fenceOf);
   for await (const batch of inTime(logs, around(logs.filters))) {
     for (let at = 0; at < batch.length; at += CHUNK) {

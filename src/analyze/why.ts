@@ -2,7 +2,8 @@
  * Why was a node fenced, and what came of it? One page for one fence, from whatever sources there are.
  * Input:  the target, our own incidents of it, what the cluster's logs say, Pacemaker's history, node ids and names.
  * Output: an Explanation: findings by topic, each with the line it rests on; what no source says is a gap, named so.
- * Errors: OpsError bad-input when no source knows of a fence of that target, or of the one asked for.
+ * Errors: OpsError bad-input when no source knows of a fence of that target, or of the one asked for; usage when the id
+ *         asked for fits several.
  *
  * What belongs together: log lines of one operation carry its id or its client; everything else (membership, DLM, GFS2)
  * is taken from the time between the fence before and the fence after, LOOK_BACK_MS before the request at most.
@@ -10,6 +11,7 @@
 import type { ClockBasis } from "../core/log-clock.ts";
 import type { HistoryEntry } from "../records/fencing-history.ts";
 import type { Evidence } from "./event.ts";
+import type { Filters } from "./filter.ts";
 import type { Incident } from "./incidents.ts";
 import { byTime, isKind, isSame, type LogFact, type LogFile } from "./logs/fact.ts";
 import { actionOf, candidatesOf, choose, LOOK_BACK_MS, resultOf } from "./why/candidates.ts";
@@ -79,7 +81,7 @@ export type WhySources = {
   recordsRead: boolean;
 };
 
-export type WhichFence = { atMs?: number; incident?: string };
+export type WhichFence = { atMs?: number; incident?: string; filters?: Filters };
 
 export function explain(sources: WhySources, which: WhichFence = {}): Explanation {
   const { target, logs } = sources;

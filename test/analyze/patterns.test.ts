@@ -157,3 +157,61 @@ describe("the command", () => {
     expect((await analyze(["patterns", directory(), option, value])).exitCode).toBe(64);
   });
 });
+
+describe("with filters", () => {
+  const logs = () =>
+    directoryWith({
+      "fence-events-detailed.jsonl": [
+        ...["a", "b", "c", "d"].map((target, index) => record({ time: at(index), target, recorder: "r" })),
+        record({ time: at(600), target: "e", recorder: "f" }),
+        record({ time: at(601), target: "f", recorder: "e", gfs2_filesystems: ["gfs2-other"] }),
+        ...[1_200, 1_260, 1_320].map((minutes) => record({ time: at(minutes), target: "g", recorder: `r${minutes}` })),
+      ],
+    });
+  const found = async (...words: string[]) => {
+    const { json } = await analyze(["patterns", logs(), "--json", ...words]);
+    const [all] = json() as [Record<"storms" | "mutual" | "flapping", unknown[]> & { fences: number }];
+    return [all.fences, all.storms.length, all.mutual.length, all.flapping.length];
+  };
+
+  it.each([
+    [[], [9, 1, 1, 1]],
+    [
+      ["--node", "b"],
+      [1, 1, 0, 0],
+    ],
+    [
+      ["--node", "e"],
+      [1, 0, 1, 0],
+    ],
+    [
+      ["--fs", "gfs2-other"],
+      [1, 0, 1, 0],
+    ],
+    [
+      ["--recorder", "r1320"],
+      [1, 0, 0, 1],
+    ],
+    [
+      ["--node", "nobody"],
+      [0, 0, 0, 0],
+    ],
+    // Time bounds what is looked at.
+    [
+      ["--until", "2026-11-20T10:01Z"],
+      [2, 0, 0, 0],
+    ],
+  ])("%j tells the patterns that a fence asked for is part of", async (words, expected) => {
+    expect(await found(...words)).toEqual(expected);
+  });
+
+  it("names all of a storm's nodes, whichever was asked for", async () => {
+    const { json } = await analyze(["patterns", logs(), "--json", "--node", "d"]);
+    expect(json()).toMatchObject([{ storms: [{ nodes: ["a", "b", "c", "d"], count: 4 }], found: { storms: 1 } }]);
+  });
+
+  it("has no --limit and no --reverse: what they left out would be taken for none", async () => {
+    for (const words of [["--limit", "2"], ["--reverse"]])
+      expect((await analyze(["patterns", logs(), ...words])).exitCode).toBe(64);
+  });
+});

@@ -250,6 +250,7 @@ describe("the command", () => {
     [["--action", "reboot", "--status", "succeeded"], 2, 1],
     [["--status", "failed"], 0, 0],
     [["--fs", "gfs2-scratch"], 1, 0],
+    [["--fs", "unknown"], 1, 1], // what nobody recorded
     [["--recorder", "rabbit-node-9"], 0, 0],
     [["--grep", "2026-11-20T10:43"], 1, 0],
     [["--node", "compute-node-3"], 0, 0],
@@ -260,6 +261,19 @@ describe("the command", () => {
     const [found] = json() as { differences: number; fences: { recorded_as: string }[] }[];
     expect([exitCode, found?.fences.length, found?.differences]).toEqual([differences, count, differences]);
     if (filter.includes("--reverse")) expect(found?.fences[0]?.recorded_as).toBe("unrecorded");
+  });
+
+  it("takes an alert's outcome for no word about the filesystems, nor its node for a recorder", async () => {
+    const end = { action: "reboot", client: "stonith-api.1964", origin: "rabbit-node-1" };
+    const logs = directoryWith({
+      "fence-events-detailed.jsonl": both,
+      "fence-outcomes.jsonl": [outcome({ time: "2026-11-20T10:44:08.200Z", recorder: "rab-9", operation: end })],
+    });
+    const told = async (...words: string[]) =>
+      (await analyze(["reconcile", logs, "--history", HISTORY, "--json", ...words])).json() as { fences: unknown[] }[];
+    expect((await told("--source", "alert", "--fs", "gfs2-scratch"))[0]?.fences).toHaveLength(1);
+    expect((await told("--fs", "unknown"))[0]?.fences).toEqual([]);
+    expect((await told("--recorder", "rab-9"))[0]?.fences).toEqual([]);
   });
 
   it("prints one object for programs", async () => {

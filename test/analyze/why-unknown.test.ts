@@ -157,7 +157,7 @@ describe("a history that was written while the fence was running", () => {
     );
     const file = fileWith(other, "history.xml");
     const page = await why(...ALL_OF("logs-run1"), "--history", file);
-    expect(page).toMatchObject({ incident: "stonith-api.4711@rabbit-node-1", result: "running" });
+    expect(page).toMatchObject({ incident: "stonith-api.4711@rabbit-node-1/compute-node-2", result: "running" });
   });
 });
 

@@ -1,10 +1,11 @@
 /**
  * `filesystems`: every GFS2 filesystem that was in use on a fenced node, and what is not known about the others.
- * JSON: {"total":N,"found":n,"none":n,"unknown":n,"disabled":n,"rows":[{"filesystem","events","nodes":n,"first","last"}]}
+ * JSON: {"total":N,"found":n,"none":n,"unknown":n,"disabled":n,"outcomes":n,"rows":[{"filesystem","events","nodes":n,"first","last"}]}
  */
 
 import { counted, showNumber } from "../../core/text.ts";
 import { type AnalyzeCommand, shownRows, withAllEvents, withLogs } from "../command.ts";
+import { isOutcome } from "../incidents.ts";
 import { readBatches } from "../read.ts";
 import { isoTime, renderTable, showTime, showZone } from "../table.ts";
 import { wrapText } from "../wrap.ts";
@@ -24,12 +25,14 @@ export const filesystems: AnalyzeCommand = {
   async run(context, args) {
     const sums = new Map<string, FilesystemSum>();
     const known = { found: 0, none: 0, unknown: 0, disabled: 0 };
+    let outcomes = 0; // say what became of a fence, nothing of its filesystems
     let total = 0;
     await withLogs(context, withAllEvents(args), async (logs) => {
       for await (const batch of readBatches(logs, { stream: "asked", anyOrder: true })) {
         total += batch.length;
         for (const event of batch) {
-          known[event.known] += 1;
+          if (isOutcome(event)) outcomes += 1;
+          else known[event.known] += 1;
           for (const name of new Set(event.filesystems)) {
             let sum = sums.get(name);
             if (!sum) {
@@ -54,7 +57,7 @@ export const filesystems: AnalyzeCommand = {
         first: isoTime(firstMs),
         last: isoTime(lastMs),
       }));
-      await context.out(`${JSON.stringify({ total, ...known, rows: encoded })}\n`);
+      await context.out(`${JSON.stringify({ total, ...known, outcomes, rows: encoded })}\n`);
       return 0;
     }
     await context.out(
@@ -76,9 +79,10 @@ export const filesystems: AnalyzeCommand = {
         context,
       ),
     );
+    const ofOutcomes = outcomes === 0 ? "" : `, ${counted(outcomes, "outcome")} of a fence`;
     const foot =
       `${counted(total, "event")}: ${showNumber(known.found)} with filesystems, ${showNumber(known.none)} with none, ` +
-      `${showNumber(known.unknown)} unknown, ${showNumber(known.disabled)} not looked for${more}`;
+      `${showNumber(known.unknown)} unknown, ${showNumber(known.disabled)} not looked for${ofOutcomes}${more}`;
     await context.out(wrapText(foot, context.terminal.columns, 2));
     return 0;
   },

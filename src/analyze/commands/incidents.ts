@@ -5,13 +5,14 @@
 import { OpsError } from "../../core/errors.ts";
 import type { ProgramContext } from "../../core/program.ts";
 import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
-import { type Filters, matchesName, NO_FILTERS } from "../filter.ts";
-import { incidentRecord } from "../incident-record.ts";
+import { NO_FILTERS } from "../filter.ts";
+import { FENCE_STATUSES } from "../incident-filter.ts";
+import { idInHistory, incidentRecord } from "../incident-record.ts";
 import { type Duration, durationOf, type Incident, LONGEST_FENCE_MS } from "../incidents.ts";
 import { fenceFinder, nearFences } from "../known-fences.ts";
 import { historyWrittenMs, readHistory } from "../logs/sources.ts";
 import type { Logs } from "../read.ts";
-import { inTime, readIncidentBatches } from "../read-incidents.ts";
+import { askedFor, inTime, readWholeBatches } from "../read-incidents.ts";
 import { type ReconciledFence, reconcile } from "../reconcile.ts";
 import { formatDuration } from "../report/words.ts";
 import {
@@ -33,7 +34,9 @@ export const incidents: AnalyzeCommand = {
   describe: [
     "Shows one line for each fence: off and on of one reboot, the lines of several recorders and the outcome that an alert reported are joined.",
     "An `on` joins the `off` of its node at most 10 min before it; lines of one action by several recorders join within 60 s; a second `initiated` line of one recorder is a new fence, unless an outcome that follows both within 10 min shows one fence, whose recorder was asked on several levels; two `refused` lines are one attempt; an outcome takes the lines before its completion (5 s allowed for clocks). With --history the fences are Pacemaker's, each with its lines as `reconcile` finds them. STARTED is when Pacemaker was asked, where an outcome says so, else the first line; then TOOK, known only from an outcome, is a minimum (at least, ≥): another device may have been at work before the recorder.",
+    "Each filter asks the fence as a whole: --status its RESULT (initiated, requested and completed: a line of it), --action also the actions of its lines, --fs and --recorder what recorders wrote, --source and --grep any line, --since and --until its start; with --history after the history was asked.",
   ].join("\n\n"),
+  statuses: FENCE_STATUSES,
   options: {
     history: {
       describe:
@@ -52,7 +55,7 @@ export const incidents: AnalyzeCommand = {
       const known = await historyFor(context, args, logs);
       const show = args.json ? jsonLines : textTable(context, known !== undefined);
       let isEmpty = true;
-      for await (const batch of withHistory(readIncidentBatches(logs, known?.fenceOf), known, args)) {
+      for await (const batch of askedFor(withHistory(readWholeBatches(logs, known?.fenceOf), known), args.filters)) {
         if (batch.length === 0) continue;
         isEmpty = false;
         await context.out(show(batch));
@@ -125,7 +128,9 @@ type Known = { unrecorded: Incident[]; fenceOf: ReturnType<typeof fenceFinder> }
 async function historyFor(context: ProgramContext, { own }: AnalyzeArgs, logs: Logs): Promise<Known | undefined> {
   if (own.history === undefined) return undefined;
   if (logs.inputs.onlyOnce)
-    throw new OpsError("usage", "--history: the logs are read twice, so they cannot come from a pipe");
+    throw new OpsError("usage", "--history: the logs are read twice, so they cannot come from a pipe", {
+      hint: `fencepost analyze incidents --history ${String(own.history)} FILE`,
+    });
   const history = await readHistory(context, String(own.history));
   const completed = history.flatMap(({ completedMs }) => completedMs ?? []);
   const lines: Incident["events"][number][] = [];
@@ -138,23 +143,8 @@ async function historyFor(context: ProgramContext, { own }: AnalyzeArgs, logs: L
   const { fences } = reconcile(history, lines, { writtenMs });
   const unrecorded = fences
     .filter(({ events, outcomes, completedMs }) => events.length + outcomes.length === 0 && completedMs !== undefined)
-    .map(fromHistory)
-    .filter((incident) => isAskedFor(logs.filters, incident));
+    .map(fromHistory);
   return { unrecorded, fenceOf: fenceFinder(fences) };
-}
-
-/** Which filesystems, who recorded it and in what words only a line could say. */
-function isAskedFor(filters: Filters, { target, action, result, startedMs }: Incident): boolean {
-  const { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = filters;
-  return (
-    matchesName(filters.nodes, target) &&
-    matchesName(filters.actions, action) &&
-    matchesName(filters.statuses, result) &&
-    startedMs >= sinceMs &&
-    startedMs <= untilMs &&
-    filters.filesystems.length + filters.recorders.length + filters.sources.length === 0 &&
-    filters.grep === undefined
-  );
 }
 
 /** The history knows when a fence ended, not when it began. */
@@ -162,7 +152,7 @@ function fromHistory(fence: ReconciledFence): Incident {
   const { entries, target, action, completedMs } = fence;
   const [first] = entries;
   return {
-    id: `${first?.client ?? "?"}@${first?.origin ?? "?"}`,
+    id: idInHistory(fence),
     target,
     startedMs: completedMs ?? 0,
     start: "ended",
@@ -189,31 +179,23 @@ const resultOf = ({ entries }: ReconciledFence): Incident["result"] => {
   return status === "success" ? "succeeded" : status === "failed" ? "failed" : "unknown";
 };
 
-async function* withHistory(
-  stream: AsyncIterable<Incident[]>,
-  known: Known | undefined,
-  { filters }: AnalyzeArgs,
-): AsyncGenerator<Incident[]> {
+async function* withHistory(stream: AsyncIterable<Incident[]>, known: Known | undefined): AsyncGenerator<Incident[]> {
   if (!known) {
     yield* stream;
     return;
   }
-  const order = filters.reverse ? -1 : 1;
-  const waiting = known.unrecorded.sort((a, b) => order * (a.startedMs - b.startedMs));
-  let left = filters.limit ?? Number.POSITIVE_INFINITY;
+  const waiting = known.unrecorded.sort((a, b) => a.startedMs - b.startedMs);
   for await (const batch of stream) {
     const mixed: Incident[] = [];
     for (const incident of batch) {
-      while (waiting[0] && order * (waiting[0].startedMs - incident.startedMs) < 0) {
+      while (waiting[0] && waiting[0].startedMs < incident.startedMs) {
         mixed.push(waiting.shift() as Incident);
       }
       mixed.push(enriched(incident, known));
     }
-    yield mixed.slice(0, left);
-    left -= mixed.length;
-    if (left <= 0) return;
+    yield mixed;
   }
-  yield waiting.slice(0, left);
+  yield waiting;
 }
 
 /** Where no alert told the outcome, Pacemaker's history does. */

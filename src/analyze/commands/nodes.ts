@@ -7,6 +7,7 @@
 import { counted, showNumber } from "../../core/text.ts";
 import { type AnalyzeCommand, shownRows, withAllEvents, withLogs } from "../command.ts";
 import type { AnalyzedEvent } from "../event.ts";
+import { isOutcome } from "../incidents.ts";
 import { readBatches } from "../read.ts";
 import { isoTime, paintFor, renderTable, showTime, showZone } from "../table.ts";
 
@@ -100,7 +101,7 @@ function add(sums: Map<string, NodeSum>, event: AnalyzedEvent): void {
   sum.events += 1;
   sum.actions.set(event.action, (sum.actions.get(event.action) ?? 0) + 1);
   if (event.status === "refused") sum.refused += 1;
-  if (event.known === "unknown") sum.unknownContext += 1;
+  if (event.known === "unknown" && !isOutcome(event)) sum.unknownContext += 1;
   sum.firstMs = Math.min(sum.firstMs, event.timeMs);
   if (event.timeMs >= sum.lastMs) {
     sum.lastMs = event.timeMs;

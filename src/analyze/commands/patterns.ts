@@ -2,9 +2,10 @@
 import { OpsError } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
 import { type AnalyzeCommand, withLogs } from "../command.ts";
+import { FENCE_STATUSES, isInTime, matchesIncident } from "../incident-filter.ts";
 import { isoOf } from "../incident-record.ts";
 import { DEFAULT_THRESHOLDS, type Patterns, patternFinder, type Thresholds } from "../patterns.ts";
-import { readIncidentBatches } from "../read-incidents.ts";
+import { readWholeBatches } from "../read-incidents.ts";
 import { formatDuration, visible } from "../report/words.ts";
 import { paintFor, showTime, showZone } from "../table.ts";
 import { wrapText } from "../wrap.ts";
@@ -16,7 +17,10 @@ export const patterns: AnalyzeCommand = {
   describe: [
     "Looks for flapping nodes, fence storms, nodes that fence each other, slow and failing devices, and fences whose GFS2 context nobody could tell.",
     "Durations (W): 90s, 10m, 2h, 1d.",
+    "--since and --until bound what is looked at. The other filters choose fences among it: of flapping nodes, storms and nodes that fence each other those are told that one of them is part of, with all of their fences; the rest counts those fences alone.",
   ].join("\n\n"),
+  filters: ["node", "action", "status", "fs", "recorder", "source", "since", "until", "grep"],
+  statuses: FENCE_STATUSES,
   options: {
     "flap-count": {
       describe: "a node fenced so often …",
@@ -43,7 +47,12 @@ export const patterns: AnalyzeCommand = {
     const thresholds = thresholdsFrom(args.own);
     const found = await withLogs(context, args, async (logs) => {
       const finder = patternFinder(thresholds);
-      for await (const batch of readIncidentBatches(logs)) for (const incident of batch) finder.add(incident);
+      const { filters } = logs;
+      const whole = { ...logs, filters: { ...filters, nodes: [] } };
+      for await (const batch of readWholeBatches(whole)) {
+        for (const incident of batch)
+          if (isInTime(filters, incident)) finder.add(incident, matchesIncident(filters, incident));
+      }
       return finder.end();
     });
     if (args.json) await context.out(`${JSON.stringify(patternsRecord(found, thresholds))}\n`);
@@ -218,7 +227,7 @@ function renderPatterns(
               ({ reason, count, lastMs }) => `${count} times, last ${showTime(lastMs)}: ${reason}`,
             ),
           ],
-      "none",
+      "none of those that were recorded",
     ),
     section(
       `Slow discovery (over ${formatDuration(thresholds.slowDiscoveryMs)}), by recorder`,

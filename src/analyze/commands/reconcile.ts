@@ -6,8 +6,10 @@ import { counted } from "../../core/text.ts";
 import type { HistoryEntry } from "../../records/fencing-history.ts";
 import { type AnalyzeCommand, withLogs } from "../command.ts";
 import type { AnalyzedEvent } from "../event.ts";
-import { type Filters, hasFilters, matchesEvent, matchesName, NO_FILTERS } from "../filter.ts";
+import { type Filters, matchesEvent, matchesName, NO_FILTERS } from "../filter.ts";
+import { matchesLines } from "../incident-filter.ts";
 import { isoOf } from "../incident-record.ts";
+import { contextOf } from "../incidents.ts";
 import { historyWrittenMs, LIVE, readHistory } from "../logs/sources.ts";
 import { inTime } from "../read-incidents.ts";
 import { differences, reconcile as match, type ReconciledFence, type Reconciliation } from "../reconcile.ts";
@@ -24,7 +26,7 @@ export const reconcile: AnalyzeCommand = {
     "Compares the record with Pacemaker's own fencing history: fences that nobody recorded, and records without a fence. Exit 1 when there are any.",
     "Pacemaker keeps the last 500 fences in memory, none over a restart of the whole cluster: older lines are counted and not judged, lines made by hand neither.",
     "A line belongs to the first fence of its node that ended at or after it and covers its action (a reboot: off, on, reboot), at most --longest later; else to the last that ended at most --tolerance before it. That last one has it also where it is without a line of that action and the other ended over 60 s after the line (over 10 min where it failed, as it is then asked for again at once), or where it succeeded and the other keeps one more line of that recorder and action. Where a line names who asked, a fence of that request comes first. Entries that differ only in who asked (another program or node) and ended within 1 s are one fence: a merged request. Where the history has whole seconds, fences of one node that ended in the same second cannot be told apart.",
-    "Filters choose what is told, and counts for the exit code: a fence by its own words (--status: of the history) and by any of its lines for --fs, --recorder, --source and --grep, so a fence without a line is none of those.",
+    "Filters choose what is told, and counts for the exit code: a fence by its own words (--status: of the history) and by its lines for --fs and --recorder (those of recorders), --source and --grep, so a fence without a line is none of those, and its GFS2 context unknown.",
     "What precedes the first fence of a node in the history may be of one that it no longer holds (a clean-up can empty it for one node): a fence whose only lines lie more than 10 min before its end (an on: 5 min) cannot be judged, unless an alert says that it had begun, and counts for the exit code. One that runs is not judged. A line that an alert ties to a fence which the history does not hold is not judged either.",
     "A fence is recorded when a line for its off or reboot is there. A failed fence may never have reached the recorder: a device before it in its level ended it.",
   ].join("\n\n"),
@@ -82,20 +84,26 @@ export const reconcile: AnalyzeCommand = {
   },
 };
 
-/** Which filesystems, who recorded it and in what words only a line could say. */
+/** Which filesystems, who recorded it and in what words only its lines say. */
 function isAskedFor(
   filters: Filters,
   { target, action, completedMs, entries, events, doubtful, outcomes }: ReconciledFence,
 ): boolean {
   const { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = filters;
-  const ofLines = { ...filters, nodes: [], actions: [], statuses: [], sinceMs: undefined, untilMs: undefined };
+  const lines = [...events, ...doubtful];
   return (
     matchesName(filters.nodes, target) &&
     matchesName(filters.actions, action) &&
     (filters.statuses.length === 0 ||
       entries.some(({ status }) => namesOf(status).some((name) => matchesName(filters.statuses, name)))) &&
     (completedMs === undefined || (completedMs >= sinceMs && completedMs <= untilMs)) &&
-    (!hasFilters(ofLines) || [...events, ...doubtful, ...outcomes].some((event) => matchesEvent(ofLines, event)))
+    matchesLines(filters, {
+      known: contextOf(lines),
+      filesystems: lines.flatMap(({ filesystems }) => filesystems),
+      recorders: lines.map(({ recorder }) => recorder),
+      events: lines,
+      outcomes,
+    })
   );
 }
 

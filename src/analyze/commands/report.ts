@@ -5,6 +5,7 @@ import type { ProgramContext } from "../../core/program.ts";
 import { counted, showNumber } from "../../core/text.ts";
 import { VERSION } from "../../core/version.ts";
 import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
+import { FENCE_STATUSES } from "../incident-filter.ts";
 import type { Logs } from "../read.ts";
 import type { Zone } from "../report/aggregate.ts";
 import { readNumbers } from "../report/read.ts";
@@ -21,6 +22,7 @@ export const report: AnalyzeCommand = {
   describe:
     "Writes one HTML page: timeline, nodes and hours, GFS2 filesystems, durations, and every incident in a table that " +
     "can be filtered. The page holds all it needs and never asks a network.",
+  statuses: FENCE_STATUSES,
   options: {
     html: { describe: "file to write, whole or not at all; - is stdout", type: "string" },
     utc: { describe: "times in UTC instead of this machine's zone", type: "boolean" },

@@ -6,7 +6,8 @@ import { OpsError } from "../../core/errors.ts";
 import type { ProgramContext } from "../../core/program.ts";
 import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
 import type { Evidence } from "../event.ts";
-import { NO_FILTERS } from "../filter.ts";
+import { type Filters, isGlob, NO_FILTERS } from "../filter.ts";
+import { FENCE_STATUSES, matchesIncident } from "../incident-filter.ts";
 import { isoOf } from "../incident-record.ts";
 import type { Incident } from "../incidents.ts";
 import { joinedByHistory } from "../known-fences.ts";
@@ -18,7 +19,7 @@ import { parseTime } from "../time.ts";
 import { type Explanation, explain, TOPICS, type Topic } from "../why.ts";
 import { wrapText } from "../wrap.ts";
 
-/** Of a node's incidents so many are held: the last ones, or those around --at. */
+/** Of a node's incidents so many are held: those asked for first, and of them the last ones, or those around --at. */
 const HELD = 1_000;
 
 export const why: AnalyzeCommand = {
@@ -26,10 +27,12 @@ export const why: AnalyzeCommand = {
   describe: [
     "One page about the last fence of a node, or the one named: last sign of life, who noticed, who decided and why, devices, duration, result, which GFS2 filesystems were blocked for how long, and whether it came back. Each line names its file and line; what no source says is listed as not known.",
     "Without any of the log options the usual places of this node are read, and dlm_tool, dmesg and stonith_admin asked. With one of them only what is named is read.",
+    "Filters choose among the fences of the node, by all that the sources at hand say of each.",
     "Logs leave out year and zone. Where a file holds an epoch time both follow from it, for the other files too; else the file's year and this machine's zone are assumed, and the page says so. Files of one node whose names begin alike (NODE.dmesg.txt, NODE.dlm_controld.log) are taken to share a boot's clock.",
   ].join("\n\n"),
   positionals: { target: { describe: "the node that was fenced" } },
   filters: ["action", "status", "fs", "recorder", "source", "since", "until", "grep"],
+  statuses: [...FENCE_STATUSES, "running"],
   options: {
     at: { describe: "the fence nearest to this time", type: "string" },
     incident: { describe: "the fence with this id (incidents --json), or 8 characters of it", type: "string" },
@@ -50,6 +53,7 @@ export const why: AnalyzeCommand = {
     const atMs =
       args.own.at === undefined ? undefined : await parseTime(String(args.own.at), "since", context.host.now(), "at");
     const incident = args.own.incident === undefined ? undefined : String(args.own.incident);
+    const filters = { ...args.filters, nodes: [] };
     const cluster = await readClusterLogs(context, target, wordsOf(args));
     const records = await recordsOf(context, args, target, atMs, incident);
     const explanation = explain(
@@ -61,7 +65,7 @@ export const why: AnalyzeCommand = {
         nodeNames: cluster.nodeNames,
         recordsRead: records.reason === undefined,
       },
-      { ...(atMs === undefined ? {} : { atMs }), ...(incident === undefined ? {} : { incident }) },
+      { filters, ...(atMs === undefined ? {} : { atMs }), ...(incident === undefined ? {} : { incident }) },
     );
     const notRead = [
       ...(records.reason === undefined ? [] : [{ source: "our own log", reason: records.reason }]),
@@ -84,6 +88,8 @@ const wordsOf = ({ own }: AnalyzeArgs): LogWords => ({
   corosyncConf: listOf(own["corosync-conf"]).at(-1),
 });
 
+type Held = { incident: Incident; rank: number; awayMs: number };
+
 /** Our own incidents of that node. Without FILE a log that is not there is one source less, not an error. */
 async function recordsOf(
   context: ProgramContext,
@@ -92,25 +98,26 @@ async function recordsOf(
   atMs: number | undefined,
   wanted: string | undefined,
 ): Promise<{ incidents: Incident[]; reason?: string }> {
-  const incidents: Incident[] = [];
+  const held: Held[] = [];
   const awayMs = ({ startedMs }: Incident): number => (atMs === undefined ? -startedMs : Math.abs(startedMs - atMs));
   const isWanted = ({ id, events, outcomes }: Incident): boolean =>
     wanted !== undefined &&
     [id, ...[...events, ...outcomes].map(({ eventId }) => eventId)].some((one) => one?.startsWith(wanted));
-  // Its name is one name, whatever it looks like: no glob.
-  const filters = { ...NO_FILTERS, ...args.filters, nodes: [], limit: undefined, reverse: false };
+  const rankOf = (one: Incident): number => (isWanted(one) ? 2 : matchesIncident(args.filters, one) ? 1 : 0);
+  // Its name is one name, whatever it looks like: no glob. What came before and after the fence asked for counts too.
+  const filters: Filters = { ...NO_FILTERS, nodes: isGlob(target) ? [] : [target.toLowerCase()] };
   try {
     await withLogs(context, { ...args, filters }, async (logs) => {
       for await (const batch of readIncidentBatches(logs))
         for (const incident of batch) {
           if (incident.target.toLowerCase() !== target.toLowerCase()) continue;
-          incidents.push(incident);
-          if (incidents.length <= HELD) continue;
-          const farthest = incidents.reduce((a, b) => (!isWanted(b) && (isWanted(a) || awayMs(b) > awayMs(a)) ? b : a));
-          incidents.splice(incidents.indexOf(farthest), 1);
+          held.push({ incident, rank: rankOf(incident), awayMs: awayMs(incident) });
+          if (held.length <= HELD) continue;
+          const least = held.reduce((a, b) => (b.rank < a.rank || (b.rank === a.rank && b.awayMs > a.awayMs) ? b : a));
+          held.splice(held.indexOf(least), 1);
         }
     });
-    return { incidents };
+    return { incidents: held.map(({ incident }) => incident) };
   } catch (error) {
     if (!(error instanceof OpsError) || args.files.length > 0 || args.strict) throw error;
     return { incidents: [], reason: error.message };

@@ -1,10 +1,14 @@
 /**
  * Which fences of a node are known, and which of them is asked for: lines of logs, entries of Pacemaker's history and our
  * own incidents that are the same operation are one candidate.
- * Errors: OpsError bad-input when no source knows of a fence of that target, or of the one asked for.
+ * Errors: OpsError bad-input when no source knows of a fence of that target, or of the one asked for; usage when the id
+ *         asked for fits several.
  */
 import { OpsError } from "../../core/errors.ts";
 import { MERGED_MS } from "../../records/fencing-history.ts";
+import { type Filters, hasFilters } from "../filter.ts";
+import { matchesIncident } from "../incident-filter.ts";
+import { idInHistory } from "../incident-record.ts";
 import { type Incident, TOLERANCE_MS } from "../incidents.ts";
 import { type FactOf, isKind, isSame, type LogFact } from "../logs/fact.ts";
 import { type ReconciledFence, reconcile } from "../reconcile.ts";
@@ -59,7 +63,7 @@ export function candidatesOf(
       candidates.filter((other) => !other.fence),
       (other) => historyDistance(other, fence),
     );
-    if (same) same.fence = fence;
+    if (same) takeFence(same, fence);
     else addFence(candidates, fence, facts, targetId);
   }
   const writtenMs = Math.max(...fences.map(({ completedMs = Number.NEGATIVE_INFINITY }) => completedMs));
@@ -67,7 +71,7 @@ export function candidatesOf(
     if (fence.completedMs !== undefined) return false;
     const running = candidates.find((other) => !other.fence && other.endedMs === undefined);
     const same = endedLater(candidates, fence, writtenMs) ?? running;
-    if (same) same.fence = fence;
+    if (same) takeFence(same, fence);
     return !same;
   });
   for (const incident of incidents.filter((known) => isSame(known.target, target))) {
@@ -97,10 +101,16 @@ export function candidatesOf(
   }
   for (const fence of waiting) {
     const same = endedLater(candidates, fence, writtenMs);
-    if (same) same.fence = fence;
+    if (same) takeFence(same, fence);
     else addFence(candidates, fence, facts, targetId);
   }
   return candidates.sort((a, b) => a.startedMs - b.startedMs);
+}
+
+/** By the id that the history gives it, it is asked for too. */
+function takeFence(candidate: Candidate, fence: ReconciledFence): void {
+  candidate.fence = fence;
+  candidate.ids.push(idInHistory(fence));
 }
 
 /** The history has no beginnings; where dlm_controld was the one that asked, its own log has it. */
@@ -110,9 +120,7 @@ function addFence(
   facts: readonly LogFact[],
   targetId: number | undefined,
 ): void {
-  const [entry] = fence.entries;
-  if (!entry) return;
-  const id = `${entry.client}@${entry.origin}`;
+  const id = idInHistory(fence);
   const { completedMs = Number.POSITIVE_INFINITY } = fence;
   const clients = fence.entries.map(({ client }) => client);
   const asked = facts
@@ -205,26 +213,76 @@ function addRunning(candidates: Candidate[], facts: readonly LogFact[], target: 
   }
 }
 
-export function choose(candidates: readonly Candidate[], { atMs, incident }: WhichFence, target: string): Candidate {
-  const last = candidates.at(-1);
-  if (!last) {
+export function choose(
+  candidates: readonly Candidate[],
+  { atMs, incident, filters }: WhichFence,
+  target: string,
+): Candidate {
+  if (candidates.length === 0) {
     throw new OpsError("bad-input", `${target}: no source at hand knows of a fence of this node`, {
       hint: "fencepost analyze nodes, or give --pacemaker-log and --history",
     });
   }
-  if (incident !== undefined) {
-    const found = candidates.find(({ ids }) =>
-      ids.some((id) => id === incident || (incident.length >= 8 && id.startsWith(incident))),
-    );
-    if (found) return found;
-    throw new OpsError("bad-input", `${target}: no incident ${incident}`, {
+  const asked = askedFor(candidates, filters, target);
+  if (incident !== undefined) return withId(asked, incident, target, asked.length < candidates.length);
+  const last = asked.at(-1);
+  if (!last) {
+    const many = `none of the ${candidates.length} fences known of this node matches the filters`;
+    const one = "the one fence known of this node does not match the filters";
+    throw new OpsError("bad-input", `${target}: ${candidates.length === 1 ? one : many}`, {
       hint: `fencepost analyze incidents --node ${target}`,
     });
   }
   if (atMs === undefined) return last;
   const awayMs = ({ startedMs, endedMs = startedMs }: Candidate): number =>
     Math.max(startedMs - atMs, atMs - endedMs, 0);
-  return candidates.reduce((best, candidate) => (awayMs(candidate) < awayMs(best) ? candidate : best));
+  return asked.reduce((best, candidate) => (awayMs(candidate) < awayMs(best) ? candidate : best));
+}
+
+/** Those that the filters choose, judged by all that is known of them. */
+const askedFor = (candidates: readonly Candidate[], filters: Filters | undefined, target: string): Candidate[] =>
+  candidates.filter(
+    (candidate) =>
+      filters === undefined ||
+      !hasFilters(filters) ||
+      matchesIncident(filters, {
+        ...(candidate.incident ?? NOT_RECORDED),
+        target,
+        action: actionOf(candidate),
+        result: resultOf(candidate),
+        startedMs: candidate.startedMs,
+      }),
+  );
+
+const NOT_RECORDED = {
+  actions: [],
+  known: "unknown",
+  filesystems: [],
+  recorders: [],
+  events: [],
+  outcomes: [],
+} as const;
+
+/** The fence with that id; a part of it will do that fits no other. */
+function withId(candidates: readonly Candidate[], wanted: string, target: string, isFiltered: boolean): Candidate {
+  const fitting = (isIt: (id: string) => boolean) => candidates.filter(({ ids }) => ids.some(isIt));
+  const exact = fitting((id) => id === wanted);
+  const found = exact.length > 0 || wanted.length < 8 ? exact : fitting((id) => id.startsWith(wanted));
+  const [first] = found;
+  const hint = `fencepost analyze incidents --node ${target}`;
+  if (!first)
+    throw new OpsError(
+      "bad-input",
+      `${target}: no incident ${wanted}${isFiltered ? " that matches the filters" : ""}`,
+      {
+        hint,
+      },
+    );
+  if (found.length > 1)
+    throw new OpsError("usage", `${target}: --incident ${wanted} fits ${found.length} fences`, {
+      hint: `--incident ${found.at(-1)?.id}`,
+    });
+  return first;
 }
 
 export const actionOf = ({ finished, fence, incident, asked }: Candidate): string =>
