@@ -25,11 +25,20 @@ export function attempts(page: Page): void {
   if (remapped) page.say("attempts", remapped, "level with several devices: reboot done as off, then on");
   const used = new Set<LogFact>();
   for (const fact of asked) {
+    const next = asked.find(
+      (other) =>
+        other.host === fact.host &&
+        other.action === fact.action &&
+        other.device === fact.device &&
+        timeOr(other, 0) > timeOr(fact, 0),
+    );
     const fits = (answer: LogFact & (FactOf<"device-result"> | FactOf<"device-reply">)): boolean =>
       !used.has(answer) &&
       answer.action === fact.action &&
       (fact.device === undefined || answer.device === fact.device) &&
-      timeOr(answer, 0) >= timeOr(fact, 0);
+      timeOr(answer, 0) >= timeOr(fact, 0) &&
+      (answer.host !== fact.host ||
+        timeOr(answer, 0) <= timeOr(next ?? { timeMs: undefined }, Number.POSITIVE_INFINITY));
     const result = results.find((answer) => fits(answer) && (answer.host === undefined || answer.host === fact.by));
     const reply = replies.find((answer) => fits(answer) && answer.client.startsWith(fact.client));
     // The agent's exit code is the exact answer; the reply is what the originator heard of it.
