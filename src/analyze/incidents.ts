@@ -378,11 +378,18 @@ const unique = (values: readonly (string | undefined)[]): string[] =>
   [...new Set(values.filter((value) => value !== undefined && value !== ""))] as string[];
 
 /** found by any recorder is found; asked and none is none; else unknown. */
-export function contextOf(events: readonly AnalyzedEvent[]): AnalyzedEvent["known"] {
+function contextOf(events: readonly AnalyzedEvent[]): AnalyzedEvent["known"] {
   for (const known of ["found", "none", "disabled"] as const)
     if (events.some((event) => event.known === known)) return known;
   return "unknown";
 }
+
+/** What recorders wrote of a fence, in all of its events. */
+export const writtenIn = (events: readonly AnalyzedEvent[]): Pick<Incident, "recorders" | "filesystems" | "known"> => ({
+  recorders: unique(events.map(({ recorder }) => recorder)),
+  filesystems: unique(events.flatMap(({ filesystems }) => filesystems)).sort(),
+  known: contextOf(events),
+});
 
 function incidentOf({ target, startedMs, events, outcomes, manual }: Open): Incident {
   const operations = outcomes.map(operationOf);
@@ -410,9 +417,7 @@ function incidentOf({ target, startedMs, events, outcomes, manual }: Open): Inci
     ),
     delegate: operations.find(({ delegate }) => delegate !== undefined)?.delegate,
     device: operations.find(({ device }) => device !== undefined)?.device,
-    recorders: unique(events.map(({ recorder }) => recorder)),
-    filesystems: unique(events.flatMap(({ filesystems }) => filesystems)).sort(),
-    known: contextOf(events),
+    ...writtenIn(events),
     manual,
     isRecorded: events.length > 0,
     events,

@@ -1,11 +1,11 @@
 /**
- * Our lines beside Pacemaker's history: which fence of it each is of, and incidents that agree with it.
+ * Our lines beside Pacemaker's history: which fence of it each is of.
  */
 import type { HistoryEntry } from "../records/fencing-history.ts";
 import { indexOfEnd } from "./assign-lines.ts";
 import type { AnalyzedEvent } from "./event.ts";
-import { completedMsOf, type Incident, isOutcome, joinIncidents, LONGEST_FENCE_MS, TOLERANCE_MS } from "./incidents.ts";
-import { type ReconciledFence, reconcile } from "./reconcile.ts";
+import { completedMsOf, isOutcome, LONGEST_FENCE_MS, TOLERANCE_MS } from "./incidents.ts";
+import type { ReconciledFence } from "./reconcile.ts";
 
 const lineKey = ({ evidence, eventId }: AnalyzedEvent): string => eventId ?? `${evidence.file}:${evidence.line}`;
 
@@ -35,10 +35,4 @@ export function fenceFinder(fences: readonly ReconciledFence[]): (event: Analyze
     for (const event of [...fence.events, ...fence.outcomes]) byLine.set(lineKey(event), inTime);
   }
   return (event) => byLine.get(lineKey(event));
-}
-
-/** The same lines, joined as the history tells: a fence of it is one incident. */
-export function joinedByHistory(incidents: readonly Incident[], history: readonly HistoryEntry[]): Incident[] {
-  const lines = incidents.flatMap(({ events, outcomes }) => [...events, ...outcomes]);
-  return joinIncidents(lines, fenceFinder(reconcile(history, lines).fences));
 }

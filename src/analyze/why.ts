@@ -14,7 +14,8 @@ import type { Evidence } from "./event.ts";
 import type { Filters } from "./filter.ts";
 import type { Incident } from "./incidents.ts";
 import { byTime, isKind, isSame, type LogFact, type LogFile } from "./logs/fact.ts";
-import { actionOf, candidatesOf, choose, LOOK_BACK_MS, resultOf } from "./why/candidates.ts";
+import { actionOf, beginningOf, type Candidate, isStartLate, LOOK_BACK_MS, resultOf } from "./why/candidate.ts";
+import { candidatesOf, choose } from "./why/candidates.ts";
 import { doneBy } from "./why/operation.ts";
 import { Page } from "./why/page.ts";
 
@@ -91,7 +92,7 @@ export function explain(sources: WhySources, which: WhichFence = {}): Explanatio
   const chosen = choose(candidates, which, target);
   const index = candidates.indexOf(chosen);
   const before = candidates[index - 1];
-  const later = candidates.slice(index + 1).map(({ startedMs }) => startedMs);
+  const later = candidates.slice(index + 1);
   const fromMs = Math.max(
     before?.endedMs ?? before?.startedMs ?? Number.NEGATIVE_INFINITY,
     // Where not even its end is known, the time since the fence before is all there is.
@@ -105,11 +106,10 @@ export function explain(sources: WhySources, which: WhichFence = {}): Explanatio
     action: actionOf(chosen),
     result: resultOf(chosen),
     ...doneBy(page),
-    // A fence that only the history knows has the time of its end in place of its beginning's.
-    startedMs: Number.isFinite(chosen.startedMs) && chosen.startedMs !== chosen.endedMs ? chosen.startedMs : undefined,
-    isStartLate: chosen.incident?.start === "recorded" && chosen.incident.startedMs === chosen.startedMs,
+    startedMs: beginningOf(chosen),
+    isStartLate: isStartLate(chosen),
     completedMs: chosen.endedMs,
-    filesystems: filesystemsOf(chosen.incident),
+    filesystems: filesystemsOf(chosen),
     lockspaces,
     findings: page.findings,
     gaps: page.gaps,
@@ -118,8 +118,10 @@ export function explain(sources: WhySources, which: WhichFence = {}): Explanatio
   };
 }
 
-const filesystemsOf = (incident: Incident | undefined): readonly string[] | undefined =>
-  incident && (incident.known === "found" || incident.known === "none") ? incident.filesystems : undefined;
+const filesystemsOf = ({ events }: Candidate): readonly string[] | undefined =>
+  events.some(({ known }) => known === "found" || known === "none")
+    ? [...new Set(events.flatMap(({ filesystems }) => filesystems))].sort()
+    : undefined;
 
 function nodeIdOf(facts: readonly LogFact[], { target, nodeNames, history }: WhySources): number | undefined {
   for (const fact of facts) {

@@ -208,13 +208,13 @@ describe("the second failure (panic, recorder then power, the on half skipped)",
       "10:50:51 gfs2-scratch: recovered: blocked 1 min 36 s rabbit-node-1.dmesg-gfs2-dlm.txt:163",
     ]);
     expect(told(page, "return")).toEqual([
-      "10:56:26 Pacemaker 2.1.5 started on it (6 more fences in between) compute-node-2.pacemaker.log:1947",
-      "10:56:33 Pacemaker on rabbit-node-1 has it back as member (6 more fences in between) rabbit-node-1.pacemaker.log:3361",
-      "11:01:44 dlm started on it again (6 more fences in between) compute-node-2.pacemaker.log:5615",
-      "11:01:49 joined lockspace gfs2-scratch again (6 more fences in between) rabbit-node-1.dlm_tool-dump.txt:733",
-      "11:01:50 gfs2-scratch started on it again (6 more fences in between) compute-node-2.pacemaker.log:5666",
-      "11:01:55 joined lockspace gfs2-project again (6 more fences in between) rabbit-node-1.dlm_tool-dump.txt:762",
-      "11:01:55 gfs2-project started on it again (6 more fences in between) compute-node-2.pacemaker.log:5702",
+      "10:56:26 Pacemaker 2.1.5 started on it (2 more fences and 4 other operations in between) compute-node-2.pacemaker.log:1947",
+      "10:56:33 Pacemaker on rabbit-node-1 has it back as member (2 more fences and 4 other operations in between) rabbit-node-1.pacemaker.log:3361",
+      "11:01:44 dlm started on it again (2 more fences and 4 other operations in between) compute-node-2.pacemaker.log:5615",
+      "11:01:49 joined lockspace gfs2-scratch again (2 more fences and 4 other operations in between) rabbit-node-1.dlm_tool-dump.txt:733",
+      "11:01:50 gfs2-scratch started on it again (2 more fences and 4 other operations in between) compute-node-2.pacemaker.log:5666",
+      "11:01:55 joined lockspace gfs2-project again (2 more fences and 4 other operations in between) rabbit-node-1.dlm_tool-dump.txt:762",
+      "11:01:55 gfs2-project started on it again (2 more fences and 4 other operations in between) compute-node-2.pacemaker.log:5702",
     ]);
   });
 

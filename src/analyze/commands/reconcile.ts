@@ -9,7 +9,7 @@ import type { AnalyzedEvent } from "../event.ts";
 import { type Filters, matchesEvent, matchesName, NO_FILTERS } from "../filter.ts";
 import { matchesLines } from "../incident-filter.ts";
 import { isoOf } from "../incident-record.ts";
-import { contextOf } from "../incidents.ts";
+import { writtenIn } from "../incidents.ts";
 import { historyWrittenMs, LIVE, readHistory } from "../logs/sources.ts";
 import { inTime } from "../read-incidents.ts";
 import { differences, reconcile as match, type ReconciledFence, type Reconciliation } from "../reconcile.ts";
@@ -97,13 +97,7 @@ function isAskedFor(
     (filters.statuses.length === 0 ||
       entries.some(({ status }) => namesOf(status).some((name) => matchesName(filters.statuses, name)))) &&
     (completedMs === undefined || (completedMs >= sinceMs && completedMs <= untilMs)) &&
-    matchesLines(filters, {
-      known: contextOf(lines),
-      filesystems: lines.flatMap(({ filesystems }) => filesystems),
-      recorders: lines.map(({ recorder }) => recorder),
-      events: lines,
-      outcomes,
-    })
+    matchesLines(filters, { ...writtenIn(lines), events: lines, outcomes })
   );
 }
 

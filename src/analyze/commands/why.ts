@@ -10,7 +10,6 @@ import { type Filters, isGlob, NO_FILTERS } from "../filter.ts";
 import { FENCE_STATUSES, matchesIncident } from "../incident-filter.ts";
 import { isoOf } from "../incident-record.ts";
 import type { Incident } from "../incidents.ts";
-import { joinedByHistory } from "../known-fences.ts";
 import { type ClusterLogs, type LogWords, readClusterLogs } from "../logs/sources.ts";
 import { readIncidentBatches } from "../read-incidents.ts";
 import { formatDuration, visible } from "../report/words.ts";
@@ -25,7 +24,7 @@ const HELD = 1_000;
 export const why: AnalyzeCommand = {
   command: "why <target> [files..]",
   describe: [
-    "One page about the last fence of a node, or the one named: last sign of life, who noticed, who decided and why, devices, duration, result, which GFS2 filesystems were blocked for how long, and whether it came back. Each line names its file and line; what no source says is listed as not known.",
+    "One page about the last fence of a node (an on by itself is none), or the one named: last sign of life, who noticed, who decided and why, devices, duration, result, which GFS2 filesystems were blocked for how long, and whether it came back. Each line names its file and line; what no source says is listed as not known.",
     "Without any of the log options the usual places of this node are read, and dlm_tool, dmesg and stonith_admin asked. With one of them only what is named is read.",
     "Filters choose among the fences of the node, by all that the sources at hand say of each.",
     "Logs leave out year and zone. Where a file holds an epoch time both follow from it, for the other files too; else the file's year and this machine's zone are assumed, and the page says so. Files of one node whose names begin alike (NODE.dmesg.txt, NODE.dlm_controld.log) are taken to share a boot's clock.",
@@ -59,7 +58,7 @@ export const why: AnalyzeCommand = {
     const explanation = explain(
       {
         target,
-        incidents: joinedByHistory(records.incidents, cluster.history),
+        incidents: records.incidents,
         logs: cluster.logs,
         history: cluster.history,
         nodeNames: cluster.nodeNames,
@@ -235,7 +234,7 @@ function renderPage(page: Explanation, notRead: NotRead, { terminal }: ProgramCo
       .sort((a, b) => Math.abs(a.timeMs - (knownMs(page) ?? 0)) - Math.abs(b.timeMs - (knownMs(page) ?? 0)))
       .slice(0, 3)
       .map(({ timeMs }) => showTime(timeMs));
-    text += `\n${wrapText(`${page.others.length} more ${page.others.length === 1 ? "fence" : "fences"} of this node known; nearest ${nearest.join(", ")} (--at TIME)`, columns, 2)}`;
+    text += `\n${wrapText(`${page.others.length} more ${page.others.length === 1 ? "operation" : "operations"} on this node known; nearest ${nearest.join(", ")} (--at TIME)`, columns, 2)}`;
   }
   return text;
 }

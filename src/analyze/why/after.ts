@@ -6,6 +6,7 @@ import { type FactDetail, isKind, isSame, type LogFact, ownerOf, timeOr } from "
 import { formatDuration } from "../report/words.ts";
 import type { LockspaceBlock } from "../why.ts";
 import { blocksOf } from "./blocks.ts";
+import { actionOf, type Candidate, resultOf } from "./candidate.ts";
 import type { Page } from "./page.ts";
 
 export function gfs2(page: Page): LockspaceBlock[] {
@@ -112,6 +113,19 @@ export function resources(page: Page): void {
 /** Without the number of a clone's instance, which the node that runs it leaves out. */
 const baseOf = (resource: string): string => resource.replace(/:\d+$/, "");
 
+/** An on, or an off that failed, is no further fence. */
+function inBetween(later: readonly Candidate[], untilMs: number): string {
+  const between = later.filter(({ startedMs }) => startedMs < untilMs);
+  const isFence = (other: Candidate): boolean => resultOf(other) === "succeeded" && actionOf(other) !== "on";
+  const fences = between.filter(isFence).length;
+  const others = between.length - fences;
+  const parts = [
+    ...(fences === 0 ? [] : [`${fences} more ${fences === 1 ? "fence" : "fences"}`]),
+    ...(others === 0 ? [] : [`${others} other ${others === 1 ? "operation" : "operations"}`]),
+  ];
+  return parts.length === 0 ? "" : ` (${parts.join(" and ")} in between)`;
+}
+
 export function comeback(page: Page): void {
   const before = page.findings.length;
   // Not before fencing was over: a node cut off may be seen again by nobody in between. It may be fenced more than
@@ -120,12 +134,7 @@ export function comeback(page: Page): void {
   const facts = page.all.filter((fact) => timeOr(fact, 0) >= sinceMs);
   const of = <Kind extends FactDetail["kind"]>(...kinds: Kind[]) => facts.filter(isKind(...kinds));
   const say = (fact: LogFact, text: string): void => {
-    const between = page.later.filter((timeMs) => timeMs < timeOr(fact, 0)).length;
-    page.say(
-      "return",
-      fact,
-      between === 0 ? text : `${text} (${between} more ${between === 1 ? "fence" : "fences"} in between)`,
-    );
+    page.say("return", fact, `${text}${inBetween(page.later, timeOr(fact, 0))}`);
   };
   const started = of("pacemaker-started").find((fact) => isSame(fact.node, page.target));
   if (started) say(started, `Pacemaker ${started.version} started on it`);

@@ -5,58 +5,29 @@
  *         asked for fits several.
  */
 import { OpsError } from "../../core/errors.ts";
-import { MERGED_MS } from "../../records/fencing-history.ts";
 import { type Filters, hasFilters } from "../filter.ts";
 import { matchesIncident } from "../incident-filter.ts";
 import { idInHistory } from "../incident-record.ts";
-import { type Incident, TOLERANCE_MS } from "../incidents.ts";
-import { type FactOf, isKind, isSame, type LogFact } from "../logs/fact.ts";
+import { TOLERANCE_MS, writtenIn } from "../incidents.ts";
+import { isKind, isSame, type LogFact } from "../logs/fact.ts";
 import { type ReconciledFence, reconcile } from "../reconcile.ts";
-import type { Explanation, WhichFence, WhySources } from "../why.ts";
-
-export const LOOK_BACK_MS = 900_000;
-
-type FinishedFact = LogFact & FactOf<"finished">;
-export type Candidate = {
-  id: string;
-  ids: string[];
-  /** What was asked for, of a fence that runs: a reboot runs, and stands in the history, as its off or its on. */
-  asked?: string;
-  startedMs: number;
-  endedMs: number | undefined;
-  finished: FinishedFact[];
-  incident?: Incident;
-  fence?: ReconciledFence;
-};
+import type { WhichFence, WhySources } from "../why.ts";
+import { actionOf, type Candidate, nearest, resultOf } from "./candidate.ts";
+import { loggedFences } from "./logged.ts";
+import { addRecords } from "./records.ts";
 
 export function candidatesOf(
   { target, incidents, history }: WhySources,
   facts: readonly LogFact[],
   targetId: number | undefined,
 ): Candidate[] {
-  const candidates: Candidate[] = [];
-  const mine = facts.filter(isKind("finished")).filter((fact) => isSame(fact.target, target));
-  for (const fact of mine) {
-    const endedMs = fact.timeMs;
-    if (endedMs === undefined) continue;
-    const same = candidates.find(
-      (other) =>
-        other.ids.includes(fact.id) ||
-        // The duplicate of a merged request ends with the one it was merged into.
-        ((fact.merged || other.finished.some(({ merged }) => merged)) &&
-          Math.abs((other.endedMs ?? 0) - endedMs) <= MERGED_MS),
-    );
-    if (same) {
-      same.finished.push(fact);
-      if (!same.ids.includes(fact.id)) same.ids.push(fact.id);
-      same.endedMs = Math.min(same.endedMs ?? endedMs, endedMs);
-    } else {
-      candidates.push({ id: fact.id, ids: [fact.id], startedMs: endedMs, endedMs, finished: [fact] });
-    }
-  }
-  for (const candidate of candidates) candidate.startedMs = startOf(candidate, facts, target, targetId);
-  addRunning(candidates, facts, target);
-  const { fences } = reconcile(history, []);
+  const candidates = loggedFences(facts, target, targetId);
+  const mine = incidents.filter((incident) => isSame(incident.target, target));
+  const lines = mine.flatMap(({ events, outcomes }) => [...events, ...outcomes]);
+  const { fences } = reconcile(
+    history,
+    lines.sort((a, b) => a.timeMs - b.timeMs),
+  );
   const mineOf = fences.filter((known) => isSame(known.target, target));
   for (const fence of mineOf.filter(({ completedMs }) => completedMs !== undefined)) {
     const same = nearest(
@@ -74,31 +45,7 @@ export function candidatesOf(
     if (same) takeFence(same, fence);
     return !same;
   });
-  for (const incident of incidents.filter((known) => isSame(known.target, target))) {
-    const lastMs = incident.completedMs ?? incident.events.at(-1)?.timeMs ?? incident.startedMs;
-    // Fences of one node follow one another: the one whose time the lines lie in, or lie nearest to.
-    const same = nearest(
-      candidates.filter((other) => !other.incident),
-      ({ startedMs, endedMs = Number.POSITIVE_INFINITY }) =>
-        Math.max(0, incident.startedMs - endedMs, Math.min(startedMs, endedMs) - lastMs),
-    );
-    const ids = [incident.id, ...[...incident.events, ...incident.outcomes].flatMap(({ eventId }) => eventId ?? [])];
-    if (same) {
-      same.incident = incident;
-      same.ids.push(...ids);
-      same.id = incident.id;
-      same.startedMs = Math.min(same.startedMs, incident.startedMs);
-    } else {
-      candidates.push({
-        id: incident.id,
-        ids,
-        startedMs: incident.startedMs,
-        endedMs: incident.completedMs,
-        finished: [],
-        incident,
-      });
-    }
-  }
+  addRecords(candidates, mine);
   for (const fence of waiting) {
     const same = endedLater(candidates, fence, writtenMs);
     if (same) takeFence(same, fence);
@@ -130,7 +77,8 @@ function addFence(
         nodeId === targetId && clients.includes(`stonith-api.${pid}`) && timeMs <= completedMs,
     );
   const startedMs = asked?.timeMs ?? completedMs;
-  const candidate = { id, ids: [id], startedMs, endedMs: fence.completedMs, finished: [], fence };
+  const none = { finished: [], events: [], outcomes: [] };
+  const candidate = { id, ids: [id], startedMs, endedMs: fence.completedMs, fence, ...none };
   // dlm_stonith asks for a reboot. Source: dlm 4.2.0 fence/dlm_stonith.c; the captured logs
   const isReboot = asked !== undefined || fence.entries.some(({ action }) => action === "reboot");
   candidates.push(isReboot ? { ...candidate, asked: "reboot" } : candidate);
@@ -159,19 +107,6 @@ function endedLater(
   return fitting.length === 1 ? fitting[0] : undefined;
 }
 
-/** The nearest within TOLERANCE_MS. */
-function nearest(
-  candidates: readonly Candidate[],
-  distanceMs: (candidate: Candidate) => number,
-): Candidate | undefined {
-  let best: { candidate: Candidate; awayMs: number } | undefined;
-  for (const candidate of candidates) {
-    const awayMs = distanceMs(candidate);
-    if (awayMs <= TOLERANCE_MS && (!best || awayMs < best.awayMs)) best = { candidate, awayMs };
-  }
-  return best?.candidate;
-}
-
 /** An entry by the same client is the same operation; the second it names is the one the operation ended in. */
 function historyDistance({ finished, endedMs }: Candidate, { entries, completedMs }: ReconciledFence): number {
   if (completedMs === undefined || endedMs === undefined) return Number.POSITIVE_INFINITY;
@@ -181,37 +116,9 @@ function historyDistance({ finished, endedMs }: Candidate, { entries, completedM
   return Math.abs(endedMs - completedMs) - (isSameRequest ? TOLERANCE_MS : 0);
 }
 
-/** The first request or beginning of an operation; its end where no log shows it. */
-function startOf(
-  { ids, finished, endedMs = 0 }: Candidate,
-  facts: readonly LogFact[],
-  target: string,
-  targetId: number | undefined,
-): number {
-  const clients = finished.map(({ client }) => client);
-  const times = facts.flatMap((fact) => {
-    if (fact.timeMs === undefined || fact.timeMs > endedMs) return [];
-    if (fact.kind === "begun" && ids.includes(fact.id)) return [fact.timeMs];
-    // dlm_controld asks by number.
-    const mine = fact.kind === "request" && (isSame(fact.target, target) || fact.target === String(targetId));
-    return mine && clients.includes(fact.client) && fact.timeMs > endedMs - LOOK_BACK_MS ? [fact.timeMs] : [];
-  });
-  const begun = facts.find((fact) => fact.kind === "begun" && ids.includes(fact.id))?.timeMs;
-  // pacemaker-controld.382 asks again and again: of its requests only those of this operation count.
-  const near = begun === undefined ? times.slice(-1) : times.filter((timeMs) => timeMs >= begun - TOLERANCE_MS);
-  return near.length > 0 ? Math.min(...near) : endedMs;
-}
-
-function addRunning(candidates: Candidate[], facts: readonly LogFact[], target: string): void {
-  for (const fact of facts.filter(isKind("begun"))) {
-    if (!isSame(fact.target, target) || fact.timeMs === undefined) continue;
-    const { timeMs, id } = fact;
-    const isReboot = facts.some((other) => other.kind === "remapped" && other.id === id);
-    if (candidates.some(({ ids, startedMs }) => ids.includes(id) || startedMs > timeMs)) continue;
-    const asked = isReboot ? "reboot" : fact.action;
-    candidates.push({ id, ids: [id], asked, startedMs: timeMs, endedMs: undefined, finished: [] });
-  }
-}
+/** An on cuts nothing off; but one that the history has as pending may be the last half of a reboot. */
+const mayFence = (candidate: Candidate): boolean =>
+  actionOf(candidate) !== "on" || (candidate.fence?.recordedAs === "pending" && candidate.asked === undefined);
 
 export function choose(
   candidates: readonly Candidate[],
@@ -233,7 +140,7 @@ export function choose(
       hint: `fencepost analyze incidents --node ${target}`,
     });
   }
-  if (atMs === undefined) return last;
+  if (atMs === undefined) return asked.findLast(mayFence) ?? last;
   const awayMs = ({ startedMs, endedMs = startedMs }: Candidate): number =>
     Math.max(startedMs - atMs, atMs - endedMs, 0);
   return asked.reduce((best, candidate) => (awayMs(candidate) < awayMs(best) ? candidate : best));
@@ -246,22 +153,16 @@ const askedFor = (candidates: readonly Candidate[], filters: Filters | undefined
       filters === undefined ||
       !hasFilters(filters) ||
       matchesIncident(filters, {
-        ...(candidate.incident ?? NOT_RECORDED),
+        ...writtenIn(candidate.events),
+        events: candidate.events,
+        outcomes: candidate.outcomes,
+        actions: candidate.events.map(({ action }) => action),
         target,
         action: actionOf(candidate),
         result: resultOf(candidate),
         startedMs: candidate.startedMs,
       }),
   );
-
-const NOT_RECORDED = {
-  actions: [],
-  known: "unknown",
-  filesystems: [],
-  recorders: [],
-  events: [],
-  outcomes: [],
-} as const;
 
 /** The fence with that id; a part of it will do that fits no other. */
 function withId(candidates: readonly Candidate[], wanted: string, target: string, isFiltered: boolean): Candidate {
@@ -283,22 +184,4 @@ function withId(candidates: readonly Candidate[], wanted: string, target: string
       hint: `--incident ${found.at(-1)?.id}`,
     });
   return first;
-}
-
-export const actionOf = ({ finished, fence, incident, asked }: Candidate): string =>
-  finished[0]?.action ??
-  (fence?.completedMs === undefined ? asked : undefined) ??
-  (fence?.completedMs === undefined ? incident?.action : undefined) ??
-  fence?.action ??
-  incident?.action ??
-  "fence";
-
-export function resultOf({ finished, fence, incident, endedMs }: Candidate): Explanation["result"] {
-  const [first] = finished;
-  if (first) return first.ok ? "succeeded" : "failed";
-  const status = fence?.entries[0]?.status;
-  if (status === "success") return "succeeded";
-  if (status === "failed") return "failed";
-  if (incident && incident.result !== "unknown") return incident.result;
-  return status === "pending" || (endedMs === undefined && !incident) ? "running" : "unknown";
 }

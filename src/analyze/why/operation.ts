@@ -1,14 +1,27 @@
 /**
  * The page's part about the operation itself: each device's attempt, the result, and who wrote it down.
  */
+import { TOLERANCE_MS } from "../incidents.ts";
 import { type FactOf, isSame, type LogFact, timeOr } from "../logs/fact.ts";
 import { formatDuration } from "../report/words.ts";
 import { showTime } from "../table.ts";
-import { actionOf, resultOf } from "./candidates.ts";
+import { actionOf, beginningOf, isStartLate, resultOf } from "./candidate.ts";
 import type { Page } from "./page.ts";
 
-const duringFence = ({ fence, endMs }: Page, fact: LogFact): boolean =>
-  timeOr(fact, 0) >= fence.startedMs - 1_000 && timeOr(fact, 0) <= endMs + 1_000;
+/** By the clock of the operation's own times; another node's may be ahead or behind. */
+function duringFence({ fence, endMs }: Page, fact: LogFact): boolean {
+  const client = "client" in fact ? fact.client?.replace(/@.*/, "") : undefined;
+  const { clock, finished } = fence;
+  const isLogged = finished.length > 0;
+  if (client !== undefined && isLogged && !finished.some((end) => end.client === client)) return false;
+  const toleranceMs = clock !== undefined && clock === fact.host ? 1_000 : TOLERANCE_MS;
+  // The log may begin in the midst of it, or be another node's than the one that led it: all since the fence before is its.
+  const isOpen = isLogged && (beginningOf(fence) === undefined || isStartLate(fence));
+  const sinceMs = isOpen ? Number.NEGATIVE_INFINITY : fence.startedMs - toleranceMs;
+  return timeOr(fact, 0) >= sinceMs && timeOr(fact, 0) <= endMs + toleranceMs;
+}
+
+type Answer = LogFact & (FactOf<"device-result"> | FactOf<"device-reply">);
 
 /** Other daemons write a few lines in between. */
 const NEAR_LINES = 10;
@@ -25,11 +38,21 @@ export function attempts(page: Page): void {
   if (remapped) page.say("attempts", remapped, "level with several devices: reboot done as off, then on");
   const used = new Set<LogFact>();
   for (const fact of asked) {
-    const fits = (answer: LogFact & (FactOf<"device-result"> | FactOf<"device-reply">)): boolean =>
+    const next = asked.find(
+      (other) =>
+        other.host === fact.host &&
+        other.action === fact.action &&
+        other.device === fact.device &&
+        timeOr(other, 0) > timeOr(fact, 0),
+    );
+    const fits = (answer: Answer): boolean =>
       !used.has(answer) &&
       answer.action === fact.action &&
       (fact.device === undefined || answer.device === fact.device) &&
-      timeOr(answer, 0) >= timeOr(fact, 0);
+      (answer.host === fact.host
+        ? timeOr(answer, 0) >= timeOr(fact, 0) &&
+          timeOr(answer, 0) <= timeOr(next ?? { timeMs: undefined }, Number.POSITIVE_INFINITY)
+        : timeOr(answer, 0) >= timeOr(fact, 0) - TOLERANCE_MS);
     const result = results.find((answer) => fits(answer) && (answer.host === undefined || answer.host === fact.by));
     const reply = replies.find((answer) => fits(answer) && answer.client.startsWith(fact.client));
     // The agent's exit code is the exact answer; the reply is what the originator heard of it.
@@ -38,10 +61,7 @@ export function attempts(page: Page): void {
     // Without a level the node that fences chooses the device: only its answer names it.
     const device = fact.device ?? answer?.device ?? "any device";
     if (result) used.add(result);
-    const took =
-      answer?.timeMs !== undefined && fact.timeMs !== undefined
-        ? ` after ${formatDuration(answer.timeMs - fact.timeMs)}`
-        : "";
+    const took = tookOf(fact, answer?.host === fact.host ? answer : (reply ?? answer));
     const limit = fact.limitSeconds === undefined ? "" : ` (limit ${fact.limitSeconds} s)`;
     page.say("attempts", fact, `${fact.action} by ${device} on ${fact.by}${limit}`);
     if (answer) page.say("attempts", answer, `  ${outcomeWords(answer)}${took}${attemptsOf(page, result)}`);
@@ -105,10 +125,12 @@ function lastWordsOf(page: Page, pid: number, file: string): void {
 }
 
 export function result(page: Page): void {
-  const { finished, fence, incident, endedMs, startedMs } = page.fence;
+  const { finished, fence, outcomes, endedMs, startedMs } = page.fence;
   const [first] = finished;
   if (first) {
-    const took = endedMs !== undefined && startedMs < endedMs ? ` in ${formatDuration(endedMs - startedMs)}` : "";
+    const least = isStartLate(page.fence) ? "at least " : "";
+    const took =
+      endedMs !== undefined && startedMs < endedMs ? ` in ${least}${formatDuration(endedMs - startedMs)}` : "";
     const by = first.delegate === undefined ? "" : ` by ${first.delegate}`;
     page.say(
       "result",
@@ -119,9 +141,7 @@ export function result(page: Page): void {
   const executors = new Set(
     page
       .of("device-asked")
-      .filter(
-        (fact) => isSame(fact.target, page.target) && timeOr(fact, 0) >= startedMs && timeOr(fact, 0) <= page.endMs,
-      )
+      .filter((fact) => isSame(fact.target, page.target) && duringFence(page, fact))
       .map(({ by }) => by),
   );
   if (first?.delegate !== undefined && executors.size > 0 && !executors.has(first.delegate)) {
@@ -131,7 +151,7 @@ export function result(page: Page): void {
     const words = `history: ${action} ${status}${delegate === undefined ? "" : ` by ${delegate}`} for ${client}@${origin}${reason === undefined ? "" : `: ${reason}`}`;
     page.say("result", { timeMs: completedMs, evidence }, words);
   }
-  for (const outcome of incident?.outcomes ?? []) {
+  for (const outcome of outcomes) {
     page.say(
       "result",
       outcome,
@@ -145,7 +165,7 @@ export function result(page: Page): void {
       "result",
       `whether it is an ${fence.action} or half of a reboot is not known: the history has the half that runs`,
     );
-  if (!first && !fence && (incident?.outcomes.length ?? 0) === 0) {
+  if (!first && !fence && outcomes.length === 0) {
     const none = "neither pacemaker.log nor the fencing history nor an outcome has it";
     page.gap("result", resultOf(page.fence) === "running" ? `no result yet: ${none}` : `result not known: ${none}`);
   }
@@ -172,11 +192,13 @@ export function doneBy(page: Page): {
   const turnedOn = done.some(({ action }) => action === "on");
   const skipped = page.of("on-skipped").some(mine);
   const isOk = page.fence.finished.some(({ ok }) => ok);
-  const isRecorderAlone = devices.length === 1 && names.some((name) => /recorder|_rec$/i.test(name));
+  const isRecorder = devices.length === 1 && names.some((name) => /recorder|_rec$/i.test(name));
+  // Without the operation's beginning another device may have been at work before, or on another node.
+  const isWhole = page.of("begun").some(({ id }) => page.fence.ids.includes(id));
   return {
-    devices: isOk && devices.length > 0 ? devices : undefined,
-    isRecorderAlone,
-    leftOff: !isOk ? undefined : turnedOn ? false : skipped && !isRecorderAlone ? true : undefined,
+    devices: isOk && devices.length > 0 && (isWhole || !isRecorder) ? devices : undefined,
+    isRecorderAlone: isRecorder && isWhole,
+    leftOff: !isOk ? undefined : turnedOn ? false : skipped && !isRecorder ? true : undefined,
   };
 }
 
@@ -197,19 +219,27 @@ function verdictOfDlm(page: Page): void {
 }
 
 export function recorded(page: Page): void {
-  const events = page.fence.incident?.events ?? [];
+  const { events, fence } = page.fence;
   for (const event of events) {
     const context = event.known === "found" ? event.filesystems.join(", ") : `GFS2 ${event.known}`;
     page.say("recorded", event, `${event.action} ${event.status} by ${event.recorder}: ${context}`);
   }
   if (events.length > 0) return;
-  page.gap(
-    "recorded",
-    page.sources.recordsRead ? "no recorder wrote down this fence" : "not known: our own log was not read",
-  );
+  if (!page.sources.recordsRead) page.gap("recorded", "not known: our own log was not read");
+  else if (fence?.recordedAs !== "doubtful") page.gap("recorded", "no recorder wrote down this fence");
+  for (const { evidence } of fence?.recordedAs === "doubtful" ? fence.doubtful : []) {
+    const line = `${evidence.file}:${evidence.line}`;
+    page.gap("recorded", `not known: ${line} may be of it, or of one that the history no longer holds`);
+  }
 }
 
-const outcomeWords = (answer: LogFact & (FactOf<"device-result"> | FactOf<"device-reply">)): string => {
+/** Nothing where the clocks of two nodes put the answer before the request. */
+function tookOf(asked: LogFact, answer: LogFact | undefined): string {
+  if (asked.timeMs === undefined || answer?.timeMs === undefined || answer.timeMs < asked.timeMs) return "";
+  return ` after ${formatDuration(answer.timeMs - asked.timeMs)}`;
+}
+
+const outcomeWords = (answer: Answer): string => {
   if (answer.kind === "device-reply") return answer.result === "complete" ? "answered" : answer.result;
   return answer.ok ? "done (exit 0)" : answer.result.replace(/^returned (-?\d+)$/, "failed (exit $1)");
 };

@@ -6,7 +6,7 @@ import { type FactDetail, isKind, isSame, type LogFact, type LogFile, timeOr } f
 import type { Finding, Gap, LockspaceBlock, Topic, WhySources } from "../why.ts";
 import { comeback, gfs2, resources } from "./after.ts";
 import { decided, lastSign, noticed } from "./before.ts";
-import type { Candidate } from "./candidates.ts";
+import { beginningOf, type Candidate } from "./candidate.ts";
 import { type Loss, lossOf } from "./loss.ts";
 import { attempts, recorded, result } from "./operation.ts";
 
@@ -25,17 +25,17 @@ export class Page {
   readonly fence: Candidate;
   readonly sources: WhySources;
   readonly fromMs: number;
-  /** When the fences after this one began. */
-  readonly later: readonly number[];
+  /** The fences after this one. */
+  readonly later: readonly Candidate[];
 
   constructor(
     sources: WhySources,
     facts: readonly LogFact[],
     targetId: number | undefined,
     fence: Candidate,
-    around: { fromMs: number; later: readonly number[] },
+    around: { fromMs: number; later: readonly Candidate[] },
   ) {
-    const untilMs = around.later[0] ?? Number.POSITIVE_INFINITY;
+    const untilMs = around.later[0]?.startedMs ?? Number.POSITIVE_INFINITY;
     this.target = sources.target;
     this.targetId = targetId;
     this.fence = fence;
@@ -100,10 +100,9 @@ export class Page {
     return this.fence.endedMs ?? Number.POSITIVE_INFINITY;
   }
 
-  /** When it was asked for; undefined where a history alone knows of it: that says when a fence ended. */
+  /** When it was asked for. */
   get askedMs(): number | undefined {
-    const { startedMs, endedMs } = this.fence;
-    return Number.isFinite(startedMs) && startedMs !== endedMs ? startedMs : undefined;
+    return beginningOf(this.fence);
   }
 
   /** What DLM and GFS2 did before this is of no part of it. */
