@@ -55,7 +55,10 @@ export const withAllEvents = (args: AnalyzeArgs): AnalyzeArgs => ({
 });
 
 /** The rows to show, and for a person how many more there are. */
-export function shownRows<T>(all: readonly T[], { limit, reverse }: Filters): { rows: readonly T[]; more: string } {
+export function shownRows<T>(
+  all: readonly T[],
+  { limit, reverse }: Pick<Filters, "limit" | "reverse">,
+): { rows: readonly T[]; more: string } {
   const rows = (reverse ? all.toReversed() : all).slice(0, limit);
   const left = all.length - rows.length;
   return { rows, more: left === 0 ? "" : `; ${counted(left, "more row")} beyond --limit` };

@@ -23,6 +23,7 @@
  * - Where Pacemaker's history is known, a fence of it is one incident, of exactly the lines that reconcile.ts gives it, and
  *   of an outcome that tells of no fence there.
  */
+import { noFTL } from "bun:jsc";
 import { type Asker, isOtherAsker, MERGED_MS } from "../records/fencing-history.ts";
 import type { AnalyzedEvent } from "./event.ts";
 
@@ -424,6 +425,8 @@ function incidentOf({ target, startedMs, events, outcomes, manual }: Open): Inci
     outcomes,
   };
 }
+// Compiling it once more, for speed, takes 8 MB at once and gains nothing (measured: 300,000 events, 6.0 s with and without).
+noFTL(incidentOf);
 
 function answerOfGate(events: readonly AnalyzedEvent[]): string | undefined {
   const answer = events.findLast(({ record, status }) => record.role === "gate" && status !== "requested");

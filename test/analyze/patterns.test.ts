@@ -210,8 +210,23 @@ describe("with filters", () => {
     expect(json()).toMatchObject([{ storms: [{ nodes: ["a", "b", "c", "d"], count: 4 }], found: { storms: 1 } }]);
   });
 
-  it("has no --limit and no --reverse: what they left out would be taken for none", async () => {
-    for (const words of [["--limit", "2"], ["--reverse"]])
-      expect((await analyze(["patterns", logs(), ...words])).exitCode).toBe(64);
+  it("looks at all fences with --limit and --reverse too, which are about the rows of each kind", async () => {
+    const directory = directoryWith({
+      "fence-events-detailed.jsonl": ["a", "b", "c"].flatMap((target, index) =>
+        [0, 1, 2].map((minutes) => record({ time: at(index * 2_000 + minutes), target })),
+      ),
+    });
+    const nodes = async (...words: string[]) => {
+      const { json } = await analyze(["patterns", directory, "--json", ...words]);
+      const [{ flapping, found, fences }] = json() as [
+        { flapping: { node: string }[]; found: { flapping: number }; fences: number },
+      ];
+      return [flapping.map(({ node }) => node).join(""), found.flapping, fences];
+    };
+    expect(await nodes()).toEqual(["abc", 3, 9]);
+    expect(await nodes("--limit", "2")).toEqual(["ab", 3, 9]);
+    expect(await nodes("--limit", "2", "--reverse")).toEqual(["cb", 3, 9]);
+    const { stdout } = await analyze(["patterns", directory, "--limit", "1"]);
+    expect(stdout).toMatch(/\nFlapping nodes .*\n {2}c: 3 times.*\n {2}and 2 more: see --limit and --json\n/);
   });
 });

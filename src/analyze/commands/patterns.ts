@@ -1,7 +1,9 @@
 /** `patterns`: what repeats, spreads, answers back, drags on or stays in the dark. --json: one object. */
 import { OpsError } from "../../core/errors.ts";
+import type { ProgramContext } from "../../core/program.ts";
 import { counted } from "../../core/text.ts";
-import { type AnalyzeCommand, withLogs } from "../command.ts";
+import { type AnalyzeCommand, shownRows, withLogs } from "../command.ts";
+import type { Filters } from "../filter.ts";
 import { FENCE_STATUSES, isInTime, matchesIncident } from "../incident-filter.ts";
 import { isoOf } from "../incident-record.ts";
 import { DEFAULT_THRESHOLDS, type Patterns, patternFinder, type Thresholds } from "../patterns.ts";
@@ -17,9 +19,8 @@ export const patterns: AnalyzeCommand = {
   describe: [
     "Looks for flapping nodes, fence storms, nodes that fence each other, slow and failing devices, and fences whose GFS2 context nobody could tell.",
     "Durations (W): 90s, 10m, 2h, 1d.",
-    "--since and --until bound what is looked at. The other filters choose fences among it: of flapping nodes, storms and nodes that fence each other those are told that one of them is part of, with all of their fences; the rest counts those fences alone.",
+    "--since and --until bound what is looked at. The other filters choose fences among it: of flapping nodes, storms and nodes that fence each other those are told that one of them is part of, with all of their fences; the rest counts those fences alone. --limit and --reverse are about the rows of each kind.",
   ].join("\n\n"),
-  filters: ["node", "action", "status", "fs", "recorder", "source", "since", "until", "grep"],
   statuses: FENCE_STATUSES,
   options: {
     "flap-count": {
@@ -48,16 +49,16 @@ export const patterns: AnalyzeCommand = {
     const found = await withLogs(context, args, async (logs) => {
       const finder = patternFinder(thresholds);
       const { filters } = logs;
-      const whole = { ...logs, filters: { ...filters, nodes: [] } };
+      const whole = { ...logs, filters: { ...filters, nodes: [], limit: undefined, reverse: false } };
       for await (const batch of readWholeBatches(whole)) {
         for (const incident of batch)
           if (isInTime(filters, incident)) finder.add(incident, matchesIncident(filters, incident));
       }
       return finder.end();
     });
-    if (args.json) await context.out(`${JSON.stringify(patternsRecord(found, thresholds))}\n`);
-    else
-      await context.out(renderPatterns(found, thresholds, context.terminal.columns, paintFor(context.terminal).bold));
+    const { filters } = args;
+    if (args.json) await context.out(`${JSON.stringify(patternsRecord(found, thresholds, filters))}\n`);
+    else await context.out(renderPatterns(found, thresholds, filters, context.terminal));
     return 0;
   },
 };
@@ -93,7 +94,7 @@ function thresholdsFrom(own: Readonly<Record<string, unknown>>): Thresholds {
   };
 }
 
-const patternsRecord = (found: Patterns, thresholds: Thresholds) => ({
+const patternsRecord = (found: Patterns, thresholds: Thresholds, filters: Filters) => ({
   incidents: found.incidents,
   fences: found.fences,
   found: found.found,
@@ -106,14 +107,14 @@ const patternsRecord = (found: Patterns, thresholds: Thresholds) => ({
     slow_ms: thresholds.slowMs,
     slow_discovery_ms: thresholds.slowDiscoveryMs,
   },
-  flapping: found.flapping.map(({ node, count, fromMs, toMs, incidents }) => ({
+  flapping: shownRows(found.flapping, filters).rows.map(({ node, count, fromMs, toMs, incidents }) => ({
     node,
     count,
     from: isoOf(fromMs),
     to: isoOf(toMs),
     incidents,
   })),
-  storms: found.storms.map(({ nodes, nodeCount, count, fromMs, toMs, incidents }) => ({
+  storms: shownRows(found.storms, filters).rows.map(({ nodes, nodeCount, count, fromMs, toMs, incidents }) => ({
     nodes,
     node_count: nodeCount,
     count,
@@ -121,13 +122,13 @@ const patternsRecord = (found: Patterns, thresholds: Thresholds) => ({
     to: isoOf(toMs),
     incidents,
   })),
-  mutual: found.mutual.map(({ nodes, fromMs, toMs, incidents }) => ({
+  mutual: shownRows(found.mutual, filters).rows.map(({ nodes, fromMs, toMs, incidents }) => ({
     nodes,
     from: isoOf(fromMs),
     to: isoOf(toMs),
     incidents,
   })),
-  slow: found.slow.map(({ device, count, of, worstMs, worstIsMinimum, worst }) => ({
+  slow: shownRows(found.slow, filters).rows.map(({ device, count, of, worstMs, worstIsMinimum, worst }) => ({
     device,
     count,
     of,
@@ -136,7 +137,7 @@ const patternsRecord = (found: Patterns, thresholds: Thresholds) => ({
     worst_incident: worst,
   })),
   slow_unknown: found.slowUnknown,
-  failing: found.failing.map(({ device, failed, of, lastMs, lastReason }) => ({
+  failing: shownRows(found.failing, filters).rows.map(({ device, failed, of, lastMs, lastReason }) => ({
     device,
     failed,
     of,
@@ -147,12 +148,20 @@ const patternsRecord = (found: Patterns, thresholds: Thresholds) => ({
   unknown_context: {
     count: found.unknownContext.count,
     of: found.unknownContext.of,
-    reasons: found.unknownContext.reasons.map(({ reason, count, lastMs }) => ({ reason, count, last: isoOf(lastMs) })),
+    reasons: shownRows(found.unknownContext.reasons, filters).rows.map(({ reason, count, lastMs }) => ({
+      reason,
+      count,
+      last: isoOf(lastMs),
+    })),
   },
-  slow_discovery: found.slowDiscovery.map(({ recorder, count, worstMs }) => ({ recorder, count, worst_ms: worstMs })),
+  slow_discovery: shownRows(found.slowDiscovery, filters).rows.map(({ recorder, count, worstMs }) => ({
+    recorder,
+    count,
+    worst_ms: worstMs,
+  })),
 });
 
-const latest = <T>(list: readonly T[]): T[] => list.slice(-SHOWN).reverse();
+const latest = <T>(list: readonly T[]): T[] => list.toReversed();
 
 const few = (nodes: readonly string[], all: number): string =>
   all <= SHOWN ? nodes.join(", ") : `${nodes.slice(0, SHOWN).join(", ")} and ${all - SHOWN} more`;
@@ -160,14 +169,17 @@ const few = (nodes: readonly string[], all: number): string =>
 function renderPatterns(
   found: Patterns,
   thresholds: Thresholds,
-  columns: number,
-  bold: (text: string) => string,
+  { limit = SHOWN, reverse }: Filters,
+  terminal: ProgramContext["terminal"],
 ): string {
+  const { columns } = terminal;
+  const { bold } = paintFor(terminal);
   const times = (fromMs: number, toMs: number) => `${showTime(fromMs)} to ${showTime(toMs)}`;
-  const section = (title: string, lines: readonly string[], none: string, total = lines.length): string => {
-    const shown = lines.slice(0, SHOWN);
-    if (total > shown.length) shown.push(`and ${total - shown.length} more: see --json`);
-    const body = lines.length === 0 ? [none] : shown;
+  const section = (title: string, lines: readonly string[], none: string, total = lines.length, head = ""): string => {
+    const { rows } = shownRows(lines, { limit, reverse });
+    const shown = head === "" ? [...rows] : [head, ...rows];
+    if (total > rows.length) shown.push(`and ${total - rows.length} more: see --limit and --json`);
+    const body = shown.length === 0 ? [none] : shown;
     return `${bold(title)}\n${body.map((line) => wrapText(`  ${visible(line)}`, columns, 4)).join("")}`;
   };
   const { unknownContext } = found;
@@ -219,15 +231,10 @@ function renderPatterns(
     ),
     section(
       "Fences with unknown GFS2 context",
-      unknownContext.count === 0
-        ? []
-        : [
-            `${unknownContext.count} of ${unknownContext.of}`,
-            ...unknownContext.reasons.map(
-              ({ reason, count, lastMs }) => `${count} times, last ${showTime(lastMs)}: ${reason}`,
-            ),
-          ],
+      unknownContext.reasons.map(({ reason, count, lastMs }) => `${count} times, last ${showTime(lastMs)}: ${reason}`),
       "none of those that were recorded",
+      unknownContext.reasons.length,
+      unknownContext.count === 0 ? "" : `${unknownContext.count} of ${unknownContext.of}`,
     ),
     section(
       `Slow discovery (over ${formatDuration(thresholds.slowDiscoveryMs)}), by recorder`,
