@@ -25,6 +25,15 @@ it.each([
     ["Compute-Node-2", "rabbit"],
   ],
   [
+    ["--node", " compute-node-2 , rabbit,"],
+    ["Compute-Node-2", "rabbit"],
+  ],
+  [
+    ["--node", "compute-node-{1, 2 }"],
+    ["compute-node-1", "Compute-Node-2"],
+  ],
+  [["--action", "on, off"], ["rabbit"]],
+  [
     ["--node", "rabbit", "--node", "compute-node-10"],
     ["compute-node-10", "rabbit"],
   ],
@@ -94,6 +103,7 @@ it.each([
 it.each([
   ["--node", ""],
   ["--node", ","],
+  ["--recorder", " , "],
   ["--node", "--json"],
   ["--fs", "--node=a"],
   ["--limit", ""],
