@@ -43,7 +43,10 @@ export const tail: AnalyzeCommand = {
     const stop = new AbortController();
     const noteBad = async ({ file, lineNumber }: Omit<FollowedLine, "text">, reason: string) => {
       const place = `${file}:${await lineNumber()}`;
-      if (args.strict) throw new OpsError("bad-input", `${place}: no fence event: ${reason}`);
+      if (args.strict)
+        throw new OpsError("bad-input", `${place}: no fence event: ${reason}`, {
+          hint: `fencepost analyze verify ${file}`,
+        });
       context.err(`${place}: not shown: ${reason}`);
     };
     /** Of the lines that were there: the last first, because that is how they are read. */
