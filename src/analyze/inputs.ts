@@ -82,6 +82,10 @@ function placeOf(path: string, base: string): Named | undefined {
   return { path, compression, base, rotation };
 }
 
+/** Whether a file is called as the recorder's own logs are, whose lines it alone appends, in the order of recorded_ms. */
+export const isRecordersOwn = (path: string): boolean =>
+  [DETAILED, OUTCOMES].some((base) => basename(path).startsWith(base) && placeOf(path, base) !== undefined);
+
 async function chainOf(name: string, files: readonly Named[], notes: string[]): Promise<Chain> {
   // Of two of one rotation the compressed one first: it is the older one, where they differ.
   const place = ({ rotation, compression }: Named): string => `${rotation} ${compression === "none" ? 1 : 0}`;

@@ -26,7 +26,7 @@ import { decodeLine, isEvent } from "./decode.ts";
 import type { AnalyzedEvent, Evidence } from "./event.ts";
 import { asksForOutcomes, type Filters, matchesEvent } from "./filter.ts";
 import { collectGarbage, leaveGarbage, type Spender } from "./garbage.ts";
-import { type Chain, findInputs, type Inputs, type LogFile } from "./inputs.ts";
+import { type Chain, findInputs, type Inputs, isRecordersOwn, type LogFile } from "./inputs.ts";
 import { type Candidate, type Part, partsOf, startPart } from "./parts.ts";
 import { readPending } from "./pending.ts";
 import { createScanner, decidedByHead, needlesOf, type Scanner, type ScanOptions } from "./scan.ts";
@@ -301,6 +301,10 @@ async function* readLogFile(
   }
 }
 
+/** What `--since` need not read: any other file may have been put together from several, old and new in any order. */
+const startIn = async ({ strict }: Logs, file: LogFile, path: string, { sinceMs }: Filters): Promise<number> =>
+  strict || !isRecordersOwn(file.path) ? 0 : startFor(path, sinceMs);
+
 type HowToRead = { filters: Filters; lineNumbers: boolean; heads: ScanOptions["heads"] | undefined; open: number };
 
 async function* readPlain(
@@ -309,7 +313,7 @@ async function* readPlain(
   { filters, lineNumbers, heads, open }: HowToRead,
   { path, sizeBytes }: OpenFile,
 ): AsyncGenerator<AnalyzedEvent[]> {
-  const start = logs.strict ? 0 : await startFor(path, filters.sinceMs);
+  const start = await startIn(logs, file, path, filters);
   const needles = lineNumbers || open > 1 || logs.strict ? undefined : needlesOf(filters);
   if (needles && logs.context.self) {
     const [first, ...others] = await partsOf(path, start, sizeBytes);
@@ -429,7 +433,7 @@ async function* readReversed(
 ): AsyncGenerator<AnalyzedEvent[]> {
   if (plain) {
     const { path, sizeBytes } = plain;
-    const start = logs.strict ? 0 : await startFor(path, filters.sinceMs);
+    const start = await startIn(logs, file, path, filters);
     let below = lineNumbers ? await countLines(path, sizeBytes) : 0;
     for await (const block of readFileBlocksBackwards(path, { start, end: sizeBytes, chunkBytes: chunkFor(open) })) {
       const inBlock = lineNumbers ? newlinesIn(block) : 0;

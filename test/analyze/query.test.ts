@@ -174,6 +174,17 @@ it.each([
   }
 });
 
+it("finds a few events since a time in the middle of a file that is not called as the recorder's own log", async () => {
+  const lines = [...eventLines({ count: 3_000, endMs: NOW.getTime() - 86_400_000 })];
+  const recent = [...eventLines({ count: 5, endMs: NOW.getTime() })];
+  lines.splice(1_000, 0, ...recent);
+  const path = fileWith(`${lines.join("\n")}\n`, "collected.jsonl");
+  for (const words of [[], ["--reverse"], ["--node", "compute-node-*"]]) {
+    const found = await events("--since", "6h", ...words, path);
+    expect(found.lines.toSorted(), `${words}`).toEqual(recent.toSorted());
+  }
+});
+
 it("reads a file whose lines have no recorded_ms from its beginning", async () => {
   const path = fileWith("");
   for (let index = 0; index < 500; index += 1) {
