@@ -133,6 +133,22 @@ it.each([
   expect(called).toMatchObject({ exitCode, stderr: expect.stringMatching(message) });
 });
 
+it("takes a line that stands twice in one log for one fence, and counts it as jq would", async () => {
+  const lines = [1, 2, 3].map((hours) => line({ time_ms: NOW.getTime() - hours * 3_600_000 })).join("");
+  const copied = { "fence-events-detailed.jsonl.2": lines, "fence-events-detailed.jsonl.1": lines };
+  const log: [string, string | undefined][] = [
+    [fileWith(lines + lines), undefined],
+    [directoryWith(copied), undefined],
+    ["-", lines + lines],
+  ];
+  for (const [path, stdin] of log) {
+    const world = stdin === undefined ? {} : { stdin };
+    expect((await analyze(["incidents", "--json", path], world)).json()).toHaveLength(3);
+    expect((await analyze(["patterns", "--json", path], world)).json()).toMatchObject([{ incidents: 3 }]);
+    expect(await total([path], stdin)).toEqual({ total: 6, stderr: "" });
+  }
+});
+
 it.each([
   ["gzip", gzipSync(line()), "zcat"],
   ["zstd", Buffer.from("28b52ffd0400", "hex"), "zstdcat"],

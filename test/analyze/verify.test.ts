@@ -1,7 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { idSet, rotationGaps } from "../../src/analyze/verify.ts";
+import { idSet } from "../../src/analyze/id-set.ts";
+import { rotationGaps } from "../../src/analyze/verify.ts";
 import { realHost } from "../../src/core/host.ts";
 import { identityOf } from "../../src/core/process-identity.ts";
 import { analyze, directoryWith, outcome, record } from "./run-analyze.ts";

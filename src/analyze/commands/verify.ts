@@ -14,7 +14,7 @@ import { type Chain, type Inputs, SPOOL_DIRECTORIES } from "../inputs.ts";
 import { type Logs, openLogs } from "../read.ts";
 import { readIncidentBatches } from "../read-incidents.ts";
 import { visible } from "../report/words.ts";
-import { idSet, lineChecker, type Problem, rotationGaps } from "../verify.ts";
+import { lineChecker, type Problem, rotationGaps } from "../verify.ts";
 import { wrapText } from "../wrap.ts";
 
 const EXIT_PROBLEMS = 1;
@@ -60,7 +60,7 @@ export const verify: AnalyzeCommand = {
       totals.logs += 1;
       totals.files += chain.files.length;
       // Rotation keeps one log in order; an id may stand in a log once, whichever of its files.
-      const checker = lineChecker(idSet(), filters);
+      const checker = lineChecker(filters);
       await report(
         rotationGaps(
           chain.name,
