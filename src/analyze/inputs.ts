@@ -112,6 +112,15 @@ async function chainOf(name: string, files: readonly Named[], notes: string[]): 
   return { name, files: kept.map(({ path, compression }) => ({ path, compression })) };
 }
 
+/** The rotated files of a log, the newest first; none where they cannot be listed. */
+export async function rotatedFilesOf(path: string): Promise<LogFile[]> {
+  const base = basename(path);
+  const all = await listNames(dirname(path)).catch(() => []);
+  const rotated = all.filter((name) => name.startsWith(base) && name !== base);
+  const places = rotated.flatMap((name) => placeOf(`${dirname(path)}/${name}`, base) ?? []);
+  return (await chainOf(path, places, [])).files.toReversed();
+}
+
 /** Whether `whole` begins with all that can be read of `part`. */
 async function holds(whole: LogFile, part: LogFile): Promise<boolean> {
   const there = readableBytes(whole);
