@@ -5,9 +5,9 @@
  * Output: as bench/agent.ts. Files are in the page cache for both sides (read once before).
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { NODE_PATH } from "../test/live/cluster.ts";
 import { EXECUTABLE } from "../test/live/needs.ts";
 import { DEFAULT_END_MS, writeEventFile } from "./events.ts";
@@ -30,7 +30,8 @@ const analyze = (...words: string[]) => ({ argv: [EXECUTABLE, "analyze", ...word
 const shell = (script: string) => ({ argv: ["bash", "-c", script], env });
 
 type Log = { count: number; file: string };
-const logOf = (count: number): Log => ({ count, file: join(scratch, `${count}.jsonl`) });
+/** Under the recorder's own name: `--since` reads any other file whole. */
+const logOf = (count: number): Log => ({ count, file: join(scratch, String(count), "fence-events-detailed.jsonl") });
 const few = logOf(FEW);
 const usual = logOf(COUNT);
 const large = options.full ? [usual, logOf(10_000_000)] : [usual];
@@ -39,6 +40,7 @@ const many = large.at(-1) ?? usual;
 try {
   for (const log of [few, ...large]) {
     say(`writing ${log.count} events`);
+    mkdirSync(dirname(log.file));
     writeEventFile(log);
   }
   // The kernel would write them back, and take the processor for it, while the first rows are measured.

@@ -1,11 +1,11 @@
 /**
- * Where in a big file the events since a time begin, without reading it.
- * Input:  a plain file, a time. Output: the byte at which a line begins that no wanted line stands before; 0 for a file that
- *         has to be read from its start: a small one, one whose lines have no recorded_ms (the original recorder's, readable
- *         ones), and one that is not in order.
- * An event is recorded after it happened, and recorded_ms never falls in a log. It does in `cat recorder1 recorder2`, so
- * the order is looked at first, at a number of places that hardly grows with the file: spread evenly, and nearer and nearer
- * to both ends, because the first or the last of the files put together may be a small one.
+ * Where in a big log the events since a time begin, without reading it.
+ * Input:  a plain file that is one recorder's own log, a time. Output: the byte at which a line begins that no wanted line
+ *         stands before; 0 for a file that has to be read from its start: a small one, one whose lines have no recorded_ms
+ *         (the original recorder's, readable ones), and one that is seen not to be in order.
+ * An event is recorded after it happened, and recorded_ms never falls in a log. It does in `cat recorder1 recorder2`, and
+ * no number of places looked at can prove that it does not: who calls this knows it by the file's name. The places (spread
+ * evenly, and nearer and nearer to both ends) are for a log that was put together under such a name.
  */
 import { kindOf, MAX_LINE_BYTES, type Peek, peekInto } from "../core/streams.ts";
 import { decodeLine, isEvent } from "./decode.ts";

@@ -208,11 +208,20 @@ function parserFor(command: AnalyzeCommand, name: string, context: ProgramContex
     .strict();
 }
 
-/** One value, several of the option, or several in one with commas between (not those of a glob's braces). */
+/**
+ * One value, several of the option, or several in one with commas between (not those of a glob's braces). No name has a
+ * blank beside a comma: `a, b` are two names, and ` b` would find nothing.
+ */
 function listOf(argv: Readonly<Record<string, unknown>>, name: FilterName): string[] {
   const value = argv[name];
   const values = value === undefined ? [] : Array.isArray(value) ? value : [value];
-  return values.flatMap((one) => String(one).match(/(?:\{[^}]*\}|[^,{]|\{)+/g) ?? withoutValue(name));
+  return values.flatMap((one) => {
+    const text = String(one)
+      .replace(/\s*,\s*/g, ",")
+      .replace(/(?<=\{)\s+|\s+(?=\})/g, "")
+      .trim();
+    return text.match(/(?:\{[^}]*\}|[^,{]|\{)+/g) ?? withoutValue(name);
+  });
 }
 
 /** `--node "$UNSET"` asks for something: to show everything would answer another question. */

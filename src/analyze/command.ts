@@ -6,6 +6,7 @@ import type { ProgramContext } from "../core/program.ts";
 import { counted } from "../core/text.ts";
 import { reportBadLines } from "./bad-lines.ts";
 import type { FilterName, Filters } from "./filter.ts";
+import { reportMisplaced } from "./order.ts";
 import { type Logs, openLogs } from "./read.ts";
 
 export type AnalyzeArgs = {
@@ -36,7 +37,7 @@ export type AnalyzeCommand = {
   run: (context: ProgramContext, args: AnalyzeArgs) => Promise<number | undefined>;
 };
 
-/** Opens the logs that were asked for, lets `work` read them, and says at the end which lines were no events. */
+/** Opens the logs that were asked for, lets `work` read them, and says at the end which lines were no events, or astray. */
 export async function withLogs<T>(
   context: ProgramContext,
   args: AnalyzeArgs,
@@ -45,6 +46,7 @@ export async function withLogs<T>(
   const logs = await openLogs(context, args.files, args.filters, args.strict);
   const result = await work(logs);
   reportBadLines(logs.bad, { strict: args.strict, err: context.err });
+  reportMisplaced(logs.misplaced, context.err);
   return result;
 }
 

@@ -102,7 +102,9 @@ export async function parseFilters(
   const sinceMs = since === undefined ? undefined : await parseTime(since, "since", now);
   const untilMs = until === undefined ? undefined : await parseTime(until, "until", now);
   if (sinceMs !== undefined && untilMs !== undefined && sinceMs > untilMs) {
-    throw new OpsError("usage", `--since ${since} is after --until ${until}`);
+    throw new OpsError("usage", `--since ${since} is after --until ${until}`, {
+      hint: `--since '${until}' --until '${since}'`,
+    });
   }
   if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 0)) {
     throw new OpsError("usage", "--limit: not a number of events", { hint: "--limit 20" });

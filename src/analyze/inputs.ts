@@ -82,6 +82,10 @@ function placeOf(path: string, base: string): Named | undefined {
   return { path, compression, base, rotation };
 }
 
+/** Whether a file is called as the recorder's own logs are, whose lines it alone appends, in the order of recorded_ms. */
+export const isRecordersOwn = (path: string): boolean =>
+  [DETAILED, OUTCOMES].some((base) => basename(path).startsWith(base) && placeOf(path, base) !== undefined);
+
 async function chainOf(name: string, files: readonly Named[], notes: string[]): Promise<Chain> {
   // Of two of one rotation the compressed one first: it is the older one, where they differ.
   const place = ({ rotation, compression }: Named): string => `${rotation} ${compression === "none" ? 1 : 0}`;
@@ -106,6 +110,15 @@ async function chainOf(name: string, files: readonly Named[], notes: string[]): 
     notes.push(`${unread.path}: not read: ${whole.path} holds all that can be read of it`);
   }
   return { name, files: kept.map(({ path, compression }) => ({ path, compression })) };
+}
+
+/** The rotated files of a log, the newest first; none where they cannot be listed. */
+export async function rotatedFilesOf(path: string): Promise<LogFile[]> {
+  const base = basename(path);
+  const all = await listNames(dirname(path)).catch(() => []);
+  const rotated = all.filter((name) => name.startsWith(base) && name !== base);
+  const places = rotated.flatMap((name) => placeOf(`${dirname(path)}/${name}`, base) ?? []);
+  return (await chainOf(path, places, [])).files.toReversed();
 }
 
 /** Whether `whole` begins with all that can be read of `part`. */

@@ -77,18 +77,18 @@ export async function* readWholeBatches(logs: Logs, fenceOf?: FenceOf): AsyncGen
   yield joiner.end();
 }
 
-/** Events and outcomes as one stream. */
+/** Events and outcomes as one stream, each event_id once. */
 export async function* inTime(logs: Logs, filters: Filters): AsyncGenerator<AnalyzedEvent[]> {
   const { events, outcomes } = logs.inputs;
   // Somebody who named only an outcomes file has it as both.
   const hasEvents = events.some((chain) => !outcomes.includes(chain));
   if (!hasEvents || (outcomes.length === 0 && !logs.inputs.isDefault)) {
-    yield* readBatches(logs, { stream: hasEvents ? "events" : "outcomes", filters });
+    yield* readBatches(logs, { stream: hasEvents ? "events" : "outcomes", filters, once: true });
     return;
   }
   const heads = await Promise.all(
     (["events", "outcomes"] as const).map(async (stream) => {
-      const source = readBatches(logs, { stream, filters });
+      const source = readBatches(logs, { stream, filters, once: true });
       const head = { source, batch: [] as readonly AnalyzedEvent[], at: 0, done: false };
       await fill(head);
       return head;

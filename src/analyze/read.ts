@@ -2,8 +2,10 @@
  * The logs as one stream of events, in order of time, each once.
  * Input:  FILE arguments and filters. Output: events; lines that are none are collected in `bad`.
  * Order:  a log is in order of recording. Events up to REORDER_WINDOW places late come out in order of time; one
- *         recovered later than that (from a spool, after days) comes where it was recorded. Memory stays flat that way.
- * Once:   where several logs, or the spool, are read together, an event_id seen already is left out.
+ *         recovered later than that (from a spool, after days) comes where it was recorded, and is counted in `misplaced`.
+ *         Memory stays flat that way.
+ * Once:   where several logs, or the spool, are read together, and wherever fences are joined, an event_id seen already is
+ *         left out.
  * Errors: OpsError bad-input, io.
  */
 import { OpsError } from "../core/errors.ts";
@@ -26,13 +28,15 @@ import { decodeLine, isEvent } from "./decode.ts";
 import type { AnalyzedEvent, Evidence } from "./event.ts";
 import { asksForOutcomes, type Filters, matchesEvent } from "./filter.ts";
 import { collectGarbage, leaveGarbage, type Spender } from "./garbage.ts";
-import { type Chain, findInputs, type Inputs, type LogFile } from "./inputs.ts";
+import { idSet } from "./id-set.ts";
+import { type Chain, findInputs, type Inputs, isRecordersOwn, type LogFile } from "./inputs.ts";
+import { inOrder, type Misplaced, REORDER_WINDOW, recordedMs } from "./order.ts";
 import { type Candidate, type Part, partsOf, startPart } from "./parts.ts";
 import { readPending } from "./pending.ts";
 import { createScanner, decidedByHead, needlesOf, type Scanner, type ScanOptions } from "./scan.ts";
 
-const REORDER_WINDOW = 1_000;
-const SEEN_IDS = 32_768;
+/** Copies of a line in several logs carry the same recorded_ms and come close together; in one log a rotation apart. */
+const SEEN_IDS = 65_536;
 /** All open files together; each has two buffers of its share, and room for the longest line. */
 const CHUNK_BUDGET_BYTES = 16 * 1024 * 1024;
 /** Below this a search is done before the faster one is ready. */
@@ -49,6 +53,7 @@ export type Logs = Spender & {
   /** Every line is parsed, so that a damaged one is found wherever it stands. */
   strict: boolean;
   bad: BadLines;
+  misplaced: Misplaced;
 };
 
 type Stream = "events" | "outcomes";
@@ -63,6 +68,8 @@ export type ReadOptions = {
   lineNumbers?: boolean;
   /** For sums, which do not care in which order events come: nothing is held back. */
   anyOrder?: boolean;
+  /** For joins: an event_id that comes twice is one event, in a single log too. */
+  once?: boolean;
   /** Lines that can be counted by their first keys go here and do not become events. See readsByHead. */
   heads?: ScanOptions["heads"];
   /** Other filters than those of the command line, such as none for a join. */
@@ -77,7 +84,7 @@ export async function openLogs(
 ): Promise<Logs> {
   const inputs = await findInputs(context, files);
   for (const note of inputs.notes) context.err(note);
-  return { context, inputs, filters, strict, bad: noBadLines() };
+  return { context, inputs, filters, strict, bad: noBadLines(), misplaced: new Map() };
 }
 
 /** The events asked for, one by one. */
@@ -92,7 +99,8 @@ export async function* readBatches(logs: Logs, options: ReadOptions = {}): Async
   let left = limit;
   if (left === 0 && !logs.strict) return;
   const recorded = merged(logs, options, filters);
-  const ordered = options.anyOrder && filters.limit === undefined ? recorded : inOrder(recorded, filters.reverse);
+  const ordered =
+    options.anyOrder && filters.limit === undefined ? recorded : inOrder(recorded, filters.reverse, logs.misplaced);
   for await (const batch of ordered) {
     if (left > 0) yield batch.length > left ? batch.slice(0, left) : batch;
     left = Math.max(0, left - batch.length);
@@ -122,9 +130,20 @@ async function pendingOf({ context, inputs }: Logs, streams: readonly Stream[]):
   return (await Promise.all(streams.map((stream) => readPending(context, stream)))).flat();
 }
 
-/** When a line was written, else when its event happened: what a log is in order of. */
-const recordedMs = ({ record, timeMs }: AnalyzedEvent): number =>
-  typeof record.recorded_ms === "number" ? record.recorded_ms : timeMs;
+async function* eachIdOnce(batches: AsyncIterable<AnalyzedEvent[]>): AsyncGenerator<AnalyzedEvent[]> {
+  const seen = idSet(SEEN_IDS);
+  for await (const batch of batches) {
+    // In place: memory is what a join is short of.
+    let kept = 0;
+    for (const event of batch) {
+      if (event.eventId !== undefined && !seen.add(event.eventId)) continue;
+      batch[kept] = event;
+      kept += 1;
+    }
+    batch.length = kept;
+    yield batch;
+  }
+}
 
 /** Several logs into one, by the time of recording, each event_id once. */
 async function* merged(logs: Logs, options: ReadOptions, filters: Filters): AsyncGenerator<AnalyzedEvent[]> {
@@ -133,11 +152,12 @@ async function* merged(logs: Logs, options: ReadOptions, filters: Filters): Asyn
   const pending = (await pendingOf(logs, streams)).filter((event) => matchesEvent(filters, event));
   const [only] = chains;
   if (chains.length === 1 && only && pending.length === 0) {
-    yield* readChain(logs, only, options, filters, 1);
+    const recorded = readChain(logs, only, options, filters, 1);
+    yield* options.once ? eachIdOnce(recorded) : recorded;
     return;
   }
   const order = filters.reverse ? -1 : 1;
-  const seen = new Seen();
+  const seen = idSet(SEEN_IDS);
   const sources: AsyncIterator<AnalyzedEvent[]>[] = chains.map((chain) =>
     readChain(logs, chain, options, filters, chains.length),
   );
@@ -215,43 +235,6 @@ class Head {
   }
 }
 
-/** The last SEEN_IDS event_ids. Copies of a line carry the same recorded_ms, so they come close together. */
-class Seen {
-  readonly #ids = new Set<string>();
-
-  /** False when it was there. */
-  add(id: string): boolean {
-    if (this.#ids.has(id)) return false;
-    this.#ids.add(id);
-    if (this.#ids.size > SEEN_IDS) {
-      const [oldest] = this.#ids;
-      if (oldest !== undefined) this.#ids.delete(oldest);
-    }
-    return true;
-  }
-}
-
-/** Holds back the last REORDER_WINDOW events, so that those recorded late come out where they belong. */
-async function* inOrder(batches: AsyncIterable<AnalyzedEvent[]>, reverse: boolean): AsyncGenerator<AnalyzedEvent[]> {
-  const order = reverse ? -1 : 1;
-  const compare = (a: AnalyzedEvent, b: AnalyzedEvent) => order * (a.timeMs - b.timeMs);
-  let held: AnalyzedEvent[] = [];
-  for await (const batch of batches) {
-    for (let at = 0; at < batch.length; ) {
-      // As many each time, however they come: the order must not depend on where batches end.
-      const more = batch.slice(at, at + 2 * REORDER_WINDOW - held.length);
-      held.push(...more);
-      at += more.length;
-      if (held.length < 2 * REORDER_WINDOW) break;
-      held.sort(compare); // stable, and nearly in order already
-      yield held.slice(0, REORDER_WINDOW);
-      held = held.slice(REORDER_WINDOW);
-    }
-  }
-  held.sort(compare);
-  if (held.length > 0) yield held;
-}
-
 async function* readChain(
   logs: Logs,
   chain: Chain,
@@ -301,6 +284,10 @@ async function* readLogFile(
   }
 }
 
+/** What `--since` need not read: any other file may have been put together from several, old and new in any order. */
+const startIn = async ({ strict }: Logs, file: LogFile, path: string, { sinceMs }: Filters): Promise<number> =>
+  strict || !isRecordersOwn(file.path) ? 0 : startFor(path, sinceMs);
+
 type HowToRead = { filters: Filters; lineNumbers: boolean; heads: ScanOptions["heads"] | undefined; open: number };
 
 async function* readPlain(
@@ -309,7 +296,7 @@ async function* readPlain(
   { filters, lineNumbers, heads, open }: HowToRead,
   { path, sizeBytes }: OpenFile,
 ): AsyncGenerator<AnalyzedEvent[]> {
-  const start = logs.strict ? 0 : await startFor(path, filters.sinceMs);
+  const start = await startIn(logs, file, path, filters);
   const needles = lineNumbers || open > 1 || logs.strict ? undefined : needlesOf(filters);
   if (needles && logs.context.self) {
     const [first, ...others] = await partsOf(path, start, sizeBytes);
@@ -429,7 +416,7 @@ async function* readReversed(
 ): AsyncGenerator<AnalyzedEvent[]> {
   if (plain) {
     const { path, sizeBytes } = plain;
-    const start = logs.strict ? 0 : await startFor(path, filters.sinceMs);
+    const start = await startIn(logs, file, path, filters);
     let below = lineNumbers ? await countLines(path, sizeBytes) : 0;
     for await (const block of readFileBlocksBackwards(path, { start, end: sizeBytes, chunkBytes: chunkFor(open) })) {
       const inBlock = lineNumbers ? newlinesIn(block) : 0;

@@ -1,6 +1,6 @@
 /**
  * Lines as they are appended, each once, across rotation, truncation and a directory that is not there yet.
- * Input:  a path; how many of its last lines to begin with. Output: lines in order, without their newline; where the lines
+ * Input:  a path; how many of the last lines to begin with, those of its rotated files too. Output: lines in order, without their newline; where the lines
  *         that were there end, `begun`.
  * Looks every pollMs: a watch would be a little sooner, but says nothing on every filesystem and about a directory that
  * does not exist. The old file stays open after a rotation until it has been quiet for RETIRE_MS, because a writer that
@@ -8,9 +8,18 @@
  * Errors: OpsError io; "not there" is none.
  */
 import { basename, dirname } from "node:path";
+import { OpsError } from "../core/errors.ts";
 import { type FileHandle, listNames, openToFollow, readAt, statOf } from "../core/files.ts";
 import type { Host } from "../core/host.ts";
-import { readingFailed } from "../core/streams.ts";
+import {
+  type Block,
+  countLines,
+  kindOf,
+  readFileBlocks,
+  readFileBlocksBackwards,
+  readingFailed,
+} from "../core/streams.ts";
+import type { LogFile } from "./inputs.ts";
 
 export const POLL_MS = 200;
 const RETIRE_MS = 5_000;
@@ -27,7 +36,10 @@ const markLength = (start: Buffer): number =>
 /** Counted only when it is asked for, before the next line is: that reads the file up to there. */
 export type LineNumber = () => Promise<number>;
 export type FollowedLine = { text: string; file: string; lineNumber: LineNumber };
-export type FollowNote = { note: "rotated" | "truncated" | "waiting" | "appeared" | "too-long"; file: string };
+export type FollowNote = {
+  note: "rotated" | "truncated" | "waiting" | "appeared" | "too-long" | "unreadable";
+  file: string;
+};
 
 /** All that was there has been given; what comes now is new. */
 export type FollowBegun = { begun: true };
@@ -36,7 +48,9 @@ export type FollowOptions = {
   path: string;
   /** Begin with the last so many lines that are wanted. */
   last: number;
-  wanted?: (text: string, lineNumber: LineNumber) => boolean;
+  wanted?: (line: FollowedLine) => boolean;
+  /** What the log held before, the newest first: where the file itself has fewer lines than are to begin with. */
+  rotated?: readonly LogFile[];
   pollMs?: number;
   signal?: AbortSignal;
 };
@@ -53,7 +67,7 @@ type Followed = {
 
 export async function* follow(
   host: Pick<Host, "sleep" | "monotonicMs">,
-  { path, last, wanted = () => true, pollMs = POLL_MS, signal }: FollowOptions,
+  { path, last, wanted = () => true, rotated = [], pollMs = POLL_MS, signal }: FollowOptions,
 ): AsyncGenerator<FollowedLine | FollowNote | FollowBegun> {
   let current: Followed | undefined;
   let retiring: Followed[] = [];
@@ -81,9 +95,19 @@ export async function* follow(
       const stat = await statOf(name);
       if (stat) finished.add(stat.inode);
     }
-    if (current) {
-      yield* (await lastLines(current, last, wanted)).map((line) => ({ ...line, file: path }));
-    } else yield { note: "waiting", file: path };
+    let begin = current ? await lastLines(current, path, last, wanted) : [];
+    for (const file of rotated) {
+      if (begin.length >= last) break;
+      if (current && (await statOf(file.path))?.inode === current.inode) continue; // rotated since they were listed
+      try {
+        begin = [...(await lastLinesBefore(file, last - begin.length, wanted)), ...begin];
+      } catch (error) {
+        if (!(readingFailed(error, file.path) instanceof OpsError)) throw error;
+        yield { note: "unreadable", file: file.path }; // what comes can be followed all the same
+      }
+    }
+    yield* begin;
+    if (!current) yield { note: "waiting", file: path };
     yield { begun: true };
     while (!signal?.aborted) {
       if (current) yield* read(current);
@@ -204,15 +228,16 @@ async function isSameFile({ handle, offset, memory }: Followed): Promise<boolean
 /** The last lines wanted, read from the end; the file is then followed from behind its last whole line. */
 async function lastLines(
   followed: Followed,
+  file: string,
   count: number,
   wanted: NonNullable<FollowOptions["wanted"]>,
-): Promise<Line[]> {
+): Promise<FollowedLine[]> {
   const { handle } = followed;
   const { size } = await handle.stat();
   let from = size;
   let tail = Buffer.alloc(0);
   let wholeEnd = -1;
-  const found: Line[] = [];
+  const found: FollowedLine[] = [];
   while (from > 0 && (wholeEnd === -1 || found.length < count)) {
     const start = Math.max(0, from - CHUNK_BYTES);
     const chunk = Buffer.from(await readAt(handle, start, from - start));
@@ -228,7 +253,7 @@ async function lastLines(
     const first = from === 0 ? markLength(tail) : tail.indexOf(NEWLINE) + 1;
     for (const line of linesIn(tail.subarray(first), followed, from + first).reverse()) {
       if (found.length >= count) break;
-      if (wanted(line.text, line.lineNumber)) found.push(line);
+      if (wanted({ ...line, file })) found.push({ ...line, file });
     }
     tail = tail.subarray(0, first);
   }
@@ -237,6 +262,54 @@ async function lastLines(
     await readAt(handle, Math.max(0, followed.offset - MEMORY_BYTES), Math.min(MEMORY_BYTES, followed.offset)),
   );
   return found.reverse();
+}
+
+/** The last lines wanted of a file to which nothing is added. What is compressed can only be read forwards. */
+async function lastLinesBefore(
+  { path, compression }: LogFile,
+  count: number,
+  wanted: NonNullable<FollowOptions["wanted"]>,
+): Promise<FollowedLine[]> {
+  if (compression !== "none") {
+    let found: FollowedLine[] = [];
+    let number = 0;
+    for await (const block of readFileBlocks(path, compression)) {
+      const lines = linesOf(block, path, (_, nth) => {
+        const line = number + nth;
+        return async () => line;
+      });
+      number += block.kind === "oversize" ? 1 : lines.length;
+      found.push(...lines.filter(wanted));
+      if (found.length > count) found = found.slice(-count);
+    }
+    return found;
+  }
+  const found: FollowedLine[] = [];
+  const { size } = await kindOf(path);
+  for await (const block of readFileBlocksBackwards(path, { end: size })) {
+    const lines = linesOf(block, path, (offset) => async () => 1 + (await countLines(path, offset)));
+    for (const line of lines.reverse()) {
+      if (found.length >= count) return found.reverse();
+      if (wanted(line)) found.push(line);
+    }
+  }
+  return found.reverse();
+}
+
+/** `numberOf` is given a line's first byte in the file and its place in the block, from 1. */
+function linesOf(block: Block, file: string, numberOf: (offset: number, nth: number) => LineNumber): FollowedLine[] {
+  if (block.kind === "oversize") return [];
+  const lines: FollowedLine[] = [];
+  for (let from = block.from; from < block.to; ) {
+    const newline = block.bytes.indexOf(NEWLINE, from);
+    const end = newline === -1 || newline >= block.to ? block.to : newline;
+    const offset = block.offset + from - block.from;
+    const start = from + (offset === 0 ? markLength(block.bytes.subarray(from, end)) : 0);
+    const text = block.bytes.toString("utf8", start, end).replace(/\r$/, "");
+    lines.push({ text, file, lineNumber: numberOf(offset, lines.length + 1) });
+    from = end + 1;
+  }
+  return lines;
 }
 
 /** Rotated files of this log that are plain text. */

@@ -6,7 +6,8 @@
  *         `--until 14:23:16` that whole second, because that is how times are shown. An hour that a change of the clocks
  *         repeats begins with its first pass and ends with its second; one that it leaves out is the moment of the change.
  *         Logs are of the past: a year, day or week that is not said is the last one that has begun.
- * Errors: OpsError usage; also for words whose beginning and end not everybody would agree on (`last week`, `evening`).
+ * Errors: OpsError usage; also for words whose beginning and end not everybody would agree on (`last week`, `evening`), and
+ *         for numbers that are another day where the day is written first (`03/04/2025`).
  */
 import type { ParsedComponents } from "chrono-node";
 import { OpsError } from "../core/errors.ts";
@@ -42,8 +43,40 @@ export async function parseTime(text: string, side: Side, now: Date, name: strin
       hint: `--${name} 90m, --${name} yesterday, --${name} 2025-01-10T14:00, --${name} 1736519000`,
     });
   }
+  const [monthFirst, dayFirst] = readingsOf(words);
+  if (monthFirst !== undefined && dayFirst !== undefined) {
+    throw new OpsError("usage", `--${name}: can mean ${monthFirst} or ${dayFirst}: ${text.slice(0, 100)}`, {
+      hint: `--${name} ${dayFirst}`,
+    });
+  }
   return side === "since" ? span.fromMs : span.untilMs;
 }
+
+/** `03/04/2025`, `3.4.25`, `3/4`; behind a year of four figures the month comes first everywhere. */
+const NUMBERS = /(?<![\d./-])(\d{1,2})([./-])(\d{1,2})(?:\2(\d{4}|\d\d))?(?![\d./-])/g;
+
+/** The days that such numbers can mean, month first, day first, year first; what can stand for no day is left out. */
+function readingsOf(text: string): string[] {
+  const two = (part: string): string => part.padStart(2, "0");
+  for (const [, first = "", mark, second = "", year] of text.matchAll(NUMBERS)) {
+    if (year === undefined && mark !== "/") continue; // 10.30 is a time
+    const full = year?.length === 2 ? `20${year}` : year;
+    const readings: [year: string | undefined, month: string, day: string][] = [
+      [full, first, second],
+      [full, second, first],
+      ...(year?.length === 2 ? [[`20${two(first)}`, second, year] as [string, string, string]] : []),
+    ];
+    const days = readings
+      .filter(([, month, day]) => Number(month) >= 1 && Number(month) <= 12 && Number(day) >= 1 && Number(day) <= 31)
+      .map(([of, month, day]) =>
+        of === undefined ? `'${day} ${MONTHS[Number(month) - 1]}'` : `${of}-${two(month)}-${two(day)}`,
+      );
+    return [...new Set(days)];
+  }
+  return [];
+}
+
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 const NO_TIME: Span = { fromMs: Number.NaN, untilMs: Number.NaN };
 const AMBIGUOUS: Span = { fromMs: Number.NaN, untilMs: Number.NaN };

@@ -9,8 +9,9 @@
 
 import { decodeLine, isEvent } from "./decode.ts";
 import type { AnalyzedEvent, Evidence } from "./event.ts";
-import { type Filters, matchesEvent, NO_FILTERS } from "./filter.ts";
+import { type Filters, matchesEvent } from "./filter.ts";
 import { HEAD_KEYS } from "./head.ts";
+import { idSet, UUID } from "./id-set.ts";
 
 export type ProblemKind =
   | "bad-line"
@@ -25,13 +26,12 @@ export type ProblemKind =
   | "unreadable";
 export type Problem = { kind: ProblemKind; evidence: Evidence; text: string };
 
-export const DUPLICATE_SPAN = 500_000;
+const DUPLICATE_SPAN = 500_000;
 
 const ACTIONS = ["on", "off", "reboot"];
 const STATUSES = ["initiated", "refused", "succeeded", "failed", "requested", "completed"];
 const SOURCES = ["stonith", "alert", "reconcile", "manual"];
 const RESULTS = ["found", "none", "unknown", "disabled"];
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 const quoted = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 60);
 
@@ -84,7 +84,8 @@ export type LineChecker = {
  * For one log; its rotated files are fed one after the other, oldest first. Problems of events that `filters` does not ask
  * for are left out; a line that is no event is nobody's, and always told.
  */
-export function lineChecker(ids: IdSet = idSet(), filters: Filters = NO_FILTERS): LineChecker {
+export function lineChecker(filters: Filters): LineChecker {
+  const ids = idSet(DUPLICATE_SPAN);
   let before: { recordedMs: number; evidence: Evidence } | undefined;
   let lines = 0;
   let events = 0;
@@ -122,64 +123,6 @@ export function lineChecker(ids: IdSet = idSet(), filters: Filters = NO_FILTERS)
     },
     counts: () => ({ lines, events, duplicatesAmong: Math.min(events, ids.span) }),
   };
-}
-
-export type IdSet = { add: (id: string) => boolean; span: number };
-
-/**
- * Which ids were there before, by 52 bits of each: two tables that take turns, so that memory does not grow. With
- * half a million ids in each, one in ten thousand logs of that size would name a pair that is none.
- */
-export function idSet(span = DUPLICATE_SPAN): IdSet {
-  const fresh = (capacity: number): Float64Array => new Float64Array(capacity);
-  const slotsFor = (count: number): number => 2 ** Math.ceil(Math.log2(count * 2));
-  const full = slotsFor(span);
-  // Small logs are the rule: start small and grow.
-  let current = fresh(Math.min(full, 4_096));
-  let previous: Float64Array | undefined;
-  let used = 0;
-  const place = (table: Float64Array, key: number): number => {
-    const mask = table.length - 1;
-    let slot = (key % 2_147_483_647) & mask;
-    while (table[slot] !== 0 && table[slot] !== key) slot = (slot + 1) & mask;
-    return slot;
-  };
-  const insert = (key: number): void => {
-    if (used * 2 >= current.length) {
-      if (current.length >= full) {
-        previous = current;
-        current = fresh(full);
-        used = 0;
-      } else {
-        const larger = fresh(Math.min(current.length * 4, full));
-        for (const known of current) if (known !== 0) larger[place(larger, known)] = known;
-        current = larger;
-      }
-    }
-    current[place(current, key)] = key;
-    used += 1;
-  };
-  return {
-    span,
-    add(id) {
-      const key = keyOf(id);
-      if (current[place(current, key)] === key || (previous && previous[place(previous, key)] === key)) return false;
-      insert(key);
-      return true;
-    },
-  };
-}
-
-/** The last 52 bits of a UUID are random; any other id is hashed into as many. Never 0. */
-function keyOf(id: string): number {
-  if (UUID.test(id)) return Number.parseInt(id.slice(-14).replace("-", ""), 16) || 1;
-  let low = 0x811c9dc5;
-  let high = 0x1234567;
-  for (let index = 0; index < id.length; index += 1) {
-    low = Math.imul(low ^ id.charCodeAt(index), 0x01000193);
-    high = Math.imul(high ^ id.charCodeAt(index), 0x5bd1e995);
-  }
-  return (high >>> 12) * 2 ** 32 + (low >>> 0) || 1;
 }
 
 /** `.1`, `.3`: the second is missing. Names without numbers (dates) cannot show a gap. */

@@ -3,7 +3,8 @@
  * Input:  a plain file or a part of it, a compressed file, or any stream of bytes.
  * Output: blocks; a block's bytes are valid only until the next block is asked for, because its buffer is used again.
  *         A line longer than MAX_LINE_BYTES is reported as `oversize` and never held.
- * Errors: the system's, or OpsError missing-tool or bad-input for compressed files.
+ * Errors: the system's, or OpsError missing-tool or bad-input for compressed files and for what is compressed without
+ *         being called so.
  */
 import { readSync, writeSync } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
@@ -48,6 +49,36 @@ export type Block = LineBlock | { kind: "oversize"; offset: number; length: numb
 type LineBlock = { kind: "lines"; bytes: Buffer; from: number; to: number; offset: number };
 
 export type Compression = "none" | "gz" | "zst" | "xz" | "bz2" | "lz4";
+
+/** How such a file begins, and what unpacks it in a pipe. No log of ours or of the cluster begins so. */
+const PACKED: readonly { by: string; begins: Buffer; cat: string; ending: string }[] = [
+  { by: "gzip", begins: Buffer.from("1f8b08", "hex"), cat: "zcat", ending: "gz" },
+  { by: "zstd", begins: Buffer.from("28b52ffd", "hex"), cat: "zstdcat", ending: "zst" },
+  { by: "xz", begins: Buffer.from("fd377a585a00", "hex"), cat: "xzcat", ending: "xz" },
+  { by: "bzip2", begins: Buffer.from("BZh", "latin1"), cat: "bzcat", ending: "bz2" },
+  { by: "lz4", begins: Buffer.from("04224d18", "hex"), cat: "lz4cat", ending: "lz4" },
+];
+const LONGEST_BEGINNING = Math.max(...PACKED.map(({ begins }) => begins.length));
+
+/** Stdin, or a file whose name does not say that it is compressed. */
+class Packed extends OpsError {
+  readonly packed: (typeof PACKED)[number];
+  constructor(packed: (typeof PACKED)[number], path: string) {
+    const { by, cat, ending } = packed;
+    if (path === "-") {
+      super("bad-input", `stdin: compressed with ${by}`, { hint: `${cat} FILE | fencepost analyze SUBCOMMAND -` });
+    } else {
+      const why = `compressed with ${by}, and its name does not say so`;
+      super("bad-input", `${path}: ${why}`, { hint: `mv ${path} ${path}.${ending}` });
+    }
+    this.packed = packed;
+  }
+}
+
+function assertUnpacked(first: Uint8Array, path: string): void {
+  const packed = PACKED.find(({ begins }) => begins.equals(first.subarray(0, begins.length)));
+  if (packed) throw new Packed(packed, path);
+}
 
 /** Tools that write what a compressed file holds to stdout. */
 const TOOLS = {
@@ -159,6 +190,7 @@ class CutShort extends Error {}
 
 /** System errors and broken compressed data, with the file's name; any other error as it is. */
 export function readingFailed(error: unknown, path: string): unknown {
+  if (error instanceof Packed) return new Packed(error.packed, path); // not by the name under which it was held open
   if (error instanceof CutShort) {
     return new OpsError("bad-input", `${path}: it was cut while it was read`, { hint: `ls -l ${path}* # and again` });
   }
@@ -185,7 +217,7 @@ export async function* readFileBlocks(
       : compression === "gz"
         ? await gzipFeed(path)
         : await toolFeed(path, compression);
-  yield* blocksOf(feed, part);
+  yield* blocksOf(feed, part, path);
 }
 
 /** The lines of a stream such as stdin. */
@@ -193,6 +225,7 @@ export const readStreamBlocks = (chunks: AsyncIterable<Uint8Array>, part: ReadPa
   blocksOf(
     chunkFeed(chunks, async () => undefined),
     part,
+    "-",
   );
 
 /**
@@ -217,6 +250,7 @@ function piecesOf(block: LineBlock): Block[] {
 async function* blocksOf(
   feed: Feed,
   { start = 0, chunkBytes = CHUNK_BYTES, allocate = Buffer.allocUnsafeSlow }: ReadPart,
+  path: string,
 ): AsyncGenerator<Block> {
   // What is left of a line moves in front of what is read next, which is read only when this has been looked at: the
   // bytes are then still in the core's cache.
@@ -230,6 +264,7 @@ async function* blocksOf(
       const count = await feed.next(bytes, room, chunkBytes);
       let from = room - carried;
       const to = room + count;
+      if (offset + carried + skipped === 0) assertUnpacked(bytes.subarray(room, to), path);
       if (count === 0) {
         if (skipped > 0) yield { kind: "oversize", offset, length: skipped };
         else if (carried > 0) yield* piecesOf({ kind: "lines", bytes, from, to, offset });
@@ -359,6 +394,7 @@ export async function* readFileBlocksBackwards(
 ): AsyncGenerator<Block> {
   const handle = await openPlain(path);
   try {
+    assertUnpacked(await readAt(handle, 0, LONGEST_BEGINNING), path);
     const buffer = Buffer.allocUnsafeSlow(chunkBytes + MAX_LINE_BYTES);
     let to = end; // what lies before it is not handed out yet
     let skipped = 0; // bytes of a line that is too long, already passed on the way back

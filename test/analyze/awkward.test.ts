@@ -6,7 +6,8 @@ import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
 import { eventLines } from "../../bench/events.ts";
-import { analyze, directoryWith, fileWith, line, NOW, originalLine } from "./run-analyze.ts";
+import { runAnalyze } from "../../src/analyze/cli.ts";
+import { analyze, contextFor, directoryWith, fileWith, line, NOW, originalLine } from "./run-analyze.ts";
 
 const total = async (words: readonly string[], stdin?: string | Uint8Array) => {
   const called = await analyze(["count", "--json", ...words], stdin === undefined ? {} : { stdin });
@@ -130,6 +131,46 @@ it.each([
 ] as const)("says what is wrong with %s", async (_, path, message, exitCode) => {
   const called = await analyze(["events", path()]);
   expect(called).toMatchObject({ exitCode, stderr: expect.stringMatching(message) });
+});
+
+it("takes a line that stands twice in one log for one fence, and counts it as jq would", async () => {
+  const lines = [1, 2, 3].map((hours) => line({ time_ms: NOW.getTime() - hours * 3_600_000 })).join("");
+  const copied = { "fence-events-detailed.jsonl.2": lines, "fence-events-detailed.jsonl.1": lines };
+  const log: [string, string | undefined][] = [
+    [fileWith(lines + lines), undefined],
+    [directoryWith(copied), undefined],
+    ["-", lines + lines],
+  ];
+  for (const [path, stdin] of log) {
+    const world = stdin === undefined ? {} : { stdin };
+    expect((await analyze(["incidents", "--json", path], world)).json()).toHaveLength(3);
+    expect((await analyze(["patterns", "--json", path], world)).json()).toMatchObject([{ incidents: 3 }]);
+    expect(await total([path], stdin)).toEqual({ total: 6, stderr: "" });
+  }
+});
+
+it.each([
+  ["gzip", gzipSync(line()), "zcat"],
+  ["zstd", Buffer.from("28b52ffd0400", "hex"), "zstdcat"],
+  ["xz", Buffer.from("fd377a585a000004", "hex"), "xzcat"],
+  ["bzip2", Buffer.from("BZh91AY&SY"), "bzcat"],
+  ["lz4", Buffer.from("04224d186440", "hex"), "lz4cat"],
+])("says of stdin, and of a file whose name does not say so, that it is compressed with %s", async (by, bytes, cat) => {
+  expect(await analyze(["count", "-"], { stdin: bytes })).toMatchObject({
+    ...{ exitCode: 65, stdout: "" },
+    stderr: `stdin: compressed with ${by}\n`,
+  });
+  const hint = `${cat} FILE | fencepost analyze SUBCOMMAND -`;
+  const context = contextFor({ stdin: bytes }, { stdout: "", stderr: "" });
+  await expect(runAnalyze(context, ["count", "-"], "")).rejects.toMatchObject({ hint });
+  const path = fileWith(bytes, "fence-events-detailed.jsonl.3");
+  for (const words of [["count"], ["events", "--reverse"], ["events", "--since", "1h"], ["incidents"]]) {
+    expect(await analyze([...words, path]), `${words}`).toMatchObject({
+      ...{ exitCode: 65, stdout: "" },
+      stderr: `${path}: compressed with ${by}, and its name does not say so\n`,
+    });
+  }
+  expect((await analyze(["verify", "--json", path])).stdout).toContain(`compressed with ${by}`);
 });
 
 it("says where it looked when the default log directory is not there", async () => {

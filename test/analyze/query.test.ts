@@ -1,10 +1,10 @@
 /** What is asked for, in words: filters, order; and how the answer looks. */
 
 import { appendFileSync } from "node:fs";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { eventLines } from "../../bench/events.ts";
 import { showZone } from "../../src/analyze/table.ts";
-import { analyze, fileWith, line, NOW, originalLine } from "./run-analyze.ts";
+import { analyze, directoryWith, fileWith, line, NOW, originalLine } from "./run-analyze.ts";
 
 const targets = ({ stdout }: { stdout: string }) => stdout.match(/(?<="target_node": ?")[^"]*/g) ?? [];
 const events = (...words: string[]) => analyze(["events", "--json", ...words]);
@@ -24,6 +24,15 @@ it.each([
     ["--node", "compute-node-2,rabbit"],
     ["Compute-Node-2", "rabbit"],
   ],
+  [
+    ["--node", " compute-node-2 , rabbit,"],
+    ["Compute-Node-2", "rabbit"],
+  ],
+  [
+    ["--node", "compute-node-{1, 2 }"],
+    ["compute-node-1", "Compute-Node-2"],
+  ],
+  [["--action", "on, off"], ["rabbit"]],
   [
     ["--node", "rabbit", "--node", "compute-node-10"],
     ["compute-node-10", "rabbit"],
@@ -94,6 +103,7 @@ it.each([
 it.each([
   ["--node", ""],
   ["--node", ","],
+  ["--recorder", " , "],
   ["--node", "--json"],
   ["--fs", "--node=a"],
   ["--limit", ""],
@@ -161,6 +171,51 @@ it.each([
   for (const words of [[], ["--reverse"]]) {
     const { lines } = await events("--since", "6h", ...words, path);
     expect(lines.length, `${words}`).toBe(first / 4 + second / 4);
+  }
+});
+
+describe("a log out of order by more than is held back", () => {
+  const minute = (number: number) => NOW.getTime() - 100 * 86_400_000 + number * 60_000;
+  const inOrder = Array.from({ length: 2_500 }, (_, nth) => line({ target_node: `n-${nth}`, time_ms: minute(nth) }));
+  const late = line({ target_node: "late", time_ms: minute(1) + 1, recorded_ms: minute(3_000) });
+  const outcome = line({ target_node: "late", status: "succeeded", time_ms: minute(1) + 9_000 });
+  const directory = (...lines: string[]) =>
+    directoryWith({ "fence-events-detailed.jsonl": lines.join(""), "fence-outcomes.jsonl": outcome });
+
+  it.each([["events"], ["incidents"], ["patterns"], ["export", "--format", "csv"]])(
+    "is told on stderr by %s %s, once, with what helps",
+    async (...words) => {
+      const { exitCode, stderr } = await analyze([...words, directory(...inOrder, late)]);
+      expect(exitCode).toBe(0);
+      expect(stderr).toMatch(
+        /^\S+detailed\.jsonl: 1 line is out of order by more than 1,000 lines: it comes in its place [^\n]*\ntry: .*sort_by.*\n$/,
+      );
+      expect((await analyze([...words, directory(late, ...inOrder)])).stderr).toBe("");
+    },
+  );
+
+  it("names each of the files in which such lines are, and counts them once however often they are read", async () => {
+    const { stderr } = await analyze([
+      "incidents",
+      fileWith([...inOrder, ...inOrder.slice(0, 400)].join("").replaceAll('"event_id"', '"id"'), "a"),
+    ]);
+    expect(stderr).toMatch(/\/a: 400 lines are out of order by more than 1,000 lines: they come in their place/);
+  });
+
+  it("is no matter where order is none: counting, and newest first", async () => {
+    for (const words of [["count"], ["nodes"], ["timeline"], ["events", "--reverse"]])
+      expect((await analyze([...words, directory(...inOrder, late)])).stderr, `${words}`).toBe("");
+  });
+});
+
+it("finds a few events since a time in the middle of a file that is not called as the recorder's own log", async () => {
+  const lines = [...eventLines({ count: 3_000, endMs: NOW.getTime() - 86_400_000 })];
+  const recent = [...eventLines({ count: 5, endMs: NOW.getTime() })];
+  lines.splice(1_000, 0, ...recent);
+  const path = fileWith(`${lines.join("\n")}\n`, "collected.jsonl");
+  for (const words of [[], ["--reverse"], ["--node", "compute-node-*"]]) {
+    const found = await events("--since", "6h", ...words, path);
+    expect(found.lines.toSorted(), `${words}`).toEqual(recent.toSorted());
   }
 });
 

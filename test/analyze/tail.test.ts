@@ -1,4 +1,5 @@
 import { appendFileSync, copyFileSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { runAnalyze } from "../../src/analyze/cli.ts";
@@ -50,7 +51,10 @@ describe("following a file", () => {
 
   it("counts only the lines that are wanted among the last", async () => {
     const path = `${directoryWith({ [LOG]: "a1\nb\na2\nb\na3\nb\n" })}/${LOG}`;
-    expect((await followed({ path, last: 2, wanted: (text) => text.startsWith("a") }, [])).lines).toEqual(["a2", "a3"]);
+    expect((await followed({ path, last: 2, wanted: ({ text }) => text.startsWith("a") }, [])).lines).toEqual([
+      "a2",
+      "a3",
+    ]);
     expect((await followed({ path, last: 0 }, [() => appendFileSync(path, "x\n")])).lines).toEqual(["x"]);
   });
 
@@ -295,6 +299,33 @@ describe("the command", () => {
       () => appendFileSync(`${directory}/${OUTCOMES}`, asLines(outcome({ time: at(7) }))),
     ]);
     expect(timesOf(lines)).toEqual([3, 4, 5, 6, 7].map(at));
+  });
+
+  it("begins with the last of the rotated files where the log itself has fewer, compressed ones too", async () => {
+    const directory = directoryWith({
+      [LOG]: [record({ time: at(9) })],
+      [`${LOG}.1`]: `\ufeff${asLines(record({ time: at(6), target: "compute-node-3" }), record({ time: at(8) }))}no event\n`,
+      [`${OUTCOMES}.1`]: [outcome({ time: at(7) })], // the new one is not there yet
+    });
+    writeFileSync(
+      `${directory}/${LOG}.2.gz`,
+      gzipSync(asLines(...[3, 4, 5].map((time) => record({ time: at(time) })))),
+    );
+    const words = ["--json", "--node", "compute-node-2"];
+    const some = await run([directory, "-n", "5", ...words], 6, [
+      () => appendFileSync(`${directory}/${LOG}`, asLines(record({ time: at(10) }))),
+    ]);
+    expect(timesOf(some.lines)).toEqual([4, 5, 7, 8, 9, 10].map(at));
+    expect(some.stderr).toContain(`${directory}/${LOG}.1:3: not shown: no event: no event\n`);
+    expect(timesOf((await run([directory, "-n", "50", ...words], 6)).lines)).toEqual([3, 4, 5, 7, 8, 9].map(at));
+    expect(timesOf((await run([`${directory}/${LOG}`, "-n", "2", ...words], 2)).lines)).toEqual([9, 10].map(at));
+  });
+
+  it("follows a log also where a rotated file of it cannot be read, and says so", async () => {
+    const directory = directoryWith({ [LOG]: [record({ time: at(9) })], [`${LOG}.1.gz`]: "no gzip" });
+    const { lines, stderr } = await run([directory, "--json"], 1);
+    expect(timesOf(lines)).toEqual([at(9)]);
+    expect(stderr).toContain(`${LOG}.1.gz cannot be read: its last lines are not shown\n`);
   });
 
   it("names a line among the last that is no event, which --strict makes an error", async () => {

@@ -74,6 +74,32 @@ it.each(["yesterday evening", "last night", "this week", "last week", "last mont
   },
 );
 
+it.each([
+  ["03.04.2025", "2025-03-04 or 2025-04-03"],
+  ["03/04/2025 14:00", "2025-03-04 or 2025-04-03"],
+  ["3-4-2025", "2025-03-04 or 2025-04-03"],
+  ["10/01/2025", "2025-10-01 or 2025-01-10"],
+  ["3/4", "'4 Mar' or '3 Apr'"],
+  ["03/04/05", "2005-03-04 or 2005-04-03"],
+  ["25/04/03", "2003-04-25 or 2025-04-03"],
+])("refuses %s, which is another day where the day is written first", async (text, days) => {
+  await expect(parseTime(text, "until", NOVEMBER)).rejects.toMatchObject({
+    kind: "usage",
+    message: `--until: can mean ${days}: ${text}`,
+    hint: `--until ${days.split(" or ")[1]}`,
+  });
+});
+
+it.each([
+  ["29.12.2024", "2024-12-29"],
+  ["12/29/2024", "2024-12-29"],
+  ["05/05/2024", "2024-05-05"],
+  ["2024/12/09", "2024-12-09"],
+  ["2024-2-3", "2024-02-03"],
+])("takes %s, which is one day only", async (text, day) => {
+  expect(await parseTime(text, "since", NOVEMBER)).toBe(await parseTime(day, "since", NOVEMBER));
+});
+
 it("refuses a 29 February that the last year does not have", async () => {
   await expect(parseTime("Feb 29", "since", new Date(2028, 0, 5))).rejects.toMatchObject({ kind: "usage" });
 });

@@ -1,7 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { idSet, rotationGaps } from "../../src/analyze/verify.ts";
+import { idSet } from "../../src/analyze/id-set.ts";
+import { rotationGaps } from "../../src/analyze/verify.ts";
 import { realHost } from "../../src/core/host.ts";
 import { identityOf } from "../../src/core/process-identity.ts";
 import { analyze, directoryWith, outcome, record } from "./run-analyze.ts";
@@ -103,6 +104,34 @@ it("finds an outcome whose fence nobody recorded", async () => {
   expect(problems).toEqual([
     "no-event fence-outcomes.jsonl:1 reboot of compute-node-2 succeeded: no recorder wrote down this fence",
   ]);
+});
+
+it("finds the event of an outcome however late it was recorded, and accuses nobody for it", async () => {
+  const others = Array.from({ length: 2_500 }, (_, nth) =>
+    record({ time: at(60 * nth), target: `compute-node-${nth + 10}` }),
+  );
+  const late = record({ time: at(30), target: "compute-node-2", recorded_ms: at(200_000) });
+  const ends = [
+    outcome({ time: at(39) }),
+    outcome({ time: at(42), recorder: "rabbit-node-2" }),
+    outcome({ time: at(60_000) }),
+  ];
+  const { problems } = await check({ [LOG]: [...others, late], "fence-outcomes.jsonl": ends });
+  expect(problems).toEqual([
+    "no-event fence-outcomes.jsonl:3 reboot of compute-node-2 succeeded: no recorder wrote down this fence",
+  ]);
+  const without = await check({ [LOG]: others, "fence-outcomes.jsonl": ends });
+  expect(without.problems).toHaveLength(2);
+});
+
+it("says no more than it has looked at of very many outcomes without an event", async () => {
+  const ends = Array.from({ length: 1_001 }, (_, nth) => outcome({ time: at(7_200 * nth) }));
+  const { problems } = await check({
+    [LOG]: [record({ time: at(0), target: "compute-node-3" })],
+    "fence-outcomes.jsonl": ends,
+  });
+  expect(problems.filter((text) => text.endsWith("no recorder wrote down this fence"))).toHaveLength(1_000);
+  expect(problems.filter((text) => text.endsWith("no event of this fence stands near it in the log"))).toHaveLength(1);
 });
 
 it("finds an intent whose recorder died, and leaves one alone whose recorder is at work", async () => {

@@ -39,7 +39,11 @@ export const exportCommand: AnalyzeCommand = {
       });
     }
     const output = String(own.output);
-    if (output === "") throw new OpsError("usage", "export: --output: no file named");
+    if (output === "") {
+      throw new OpsError("usage", "export: --output: no file named", {
+        hint: "--output fences.csv, --output - for stdout",
+      });
+    }
     let count = 0;
     await withLogs(context, args, async (logs) => {
       const counted = async function* () {

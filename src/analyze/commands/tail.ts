@@ -11,10 +11,10 @@ import type { AnalyzeCommand } from "../command.ts";
 import { decodeLine, isEvent } from "../decode.ts";
 import type { AnalyzedEvent } from "../event.ts";
 import { matchesEvent } from "../filter.ts";
-import { compressionOf, DETAILED, findInputs, logDirectoryOf, OUTCOMES } from "../inputs.ts";
+import { compressionOf, DETAILED, findInputs, logDirectoryOf, OUTCOMES, rotatedFilesOf } from "../inputs.ts";
 import { visible } from "../report/words.ts";
 import { paintFor, paintStatus, showFilesystems, showTime } from "../table.ts";
-import { type FollowedLine, type FollowNote, follow, type LineNumber } from "../tail.ts";
+import { type FollowedLine, type FollowNote, follow } from "../tail.ts";
 import { parseCount } from "./patterns.ts";
 
 /** As many ids are remembered, so that a line met again after a copytruncate is not shown again. */
@@ -25,7 +25,7 @@ const SHOWN_BAD = 5;
 export const tail: AnalyzeCommand = {
   command: "tail [files..]",
   describe:
-    "Shows the last events and outcomes, then each new one as it is recorded, until it is stopped. Rotation, truncation and a log or directory that is not there yet are no reason to end. FILE: log directories, one that holds those of several recorders, or log files.",
+    "Shows the last events and outcomes, of rotated files too, then each new one as it is recorded, until it is stopped. Rotation, truncation and a log or directory that is not there yet are no reason to end. FILE: log directories, one that holds those of several recorders, or log files.",
   filters: ["node", "action", "status", "fs", "recorder", "source", "since", "until", "grep"],
   options: {
     lines: { alias: "n", describe: "begin with the last so many (0: none)", type: "string", default: "10" },
@@ -38,26 +38,30 @@ export const tail: AnalyzeCommand = {
   async run(context, args) {
     const last = args.own.lines === "0" ? 0 : parseCount(String(args.own.lines), "lines");
     const paths = await pathsToFollow(context, args.files);
+    const rotated = last === 0 ? [] : await Promise.all(paths.map(rotatedFilesOf));
     const show = args.json ? ({ raw }: AnalyzedEvent) => `${raw}\n` : textLine(context);
     const isNew = rememberIds();
     const stop = new AbortController();
     const noteBad = async ({ file, lineNumber }: Omit<FollowedLine, "text">, reason: string) => {
       const place = `${file}:${await lineNumber()}`;
-      if (args.strict) throw new OpsError("bad-input", `${place}: no fence event: ${reason}`);
+      if (args.strict)
+        throw new OpsError("bad-input", `${place}: no fence event: ${reason}`, {
+          hint: `fencepost analyze verify ${file}`,
+        });
       context.err(`${place}: not shown: ${reason}`);
     };
     /** Of the lines that were there: the last first, because that is how they are read. */
     const bad = paths.map(() => ({ count: 0, last: [] as (() => Promise<void>)[] }));
     const sources = bad.map((among, index) => {
       const path = paths[index] as string;
-      const wanted = (text: string, lineNumber: LineNumber): boolean => {
-        const decoded = decodeLine(text, { file: path, line: 0 });
+      const wanted = (line: FollowedLine): boolean => {
+        const decoded = decodeLine(line.text, { file: line.file, line: 0 });
         if (isEvent(decoded)) return matchesEvent(args.filters, decoded);
         among.count += 1;
-        if (among.count <= SHOWN_BAD) among.last.push(() => noteBad({ file: path, lineNumber }, decoded.reason));
+        if (among.count <= SHOWN_BAD) among.last.push(() => noteBad(line, decoded.reason));
         return false;
       };
-      return follow(context.host, { path, last, wanted, signal: stop.signal });
+      return follow(context.host, { path, last, wanted, rotated: rotated[index] ?? [], signal: stop.signal });
     });
     const goOn = async (source: ReturnType<typeof follow>) => {
       for await (const item of source) {
@@ -158,6 +162,7 @@ const NOTES = {
   waiting: "is not there yet: waiting for it",
   appeared: "is there now",
   "too-long": "has a line of more than 1 MiB: passed over",
+  unreadable: "cannot be read: its last lines are not shown",
 } as const satisfies Record<FollowNote["note"], string>;
 
 const noteText = ({ note, file }: FollowNote): string => `${file} ${NOTES[note]}`;

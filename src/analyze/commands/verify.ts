@@ -11,10 +11,10 @@ import type { AnalyzeCommand } from "../command.ts";
 import { decodeLine, isEvent } from "../decode.ts";
 import { type Filters, matchesEvent } from "../filter.ts";
 import { type Chain, type Inputs, SPOOL_DIRECTORIES } from "../inputs.ts";
+import { loneOutcomes } from "../lone-outcomes.ts";
 import { type Logs, openLogs } from "../read.ts";
-import { readIncidentBatches } from "../read-incidents.ts";
 import { visible } from "../report/words.ts";
-import { idSet, lineChecker, type Problem, rotationGaps } from "../verify.ts";
+import { lineChecker, type Problem, rotationGaps } from "../verify.ts";
 import { wrapText } from "../wrap.ts";
 
 const EXIT_PROBLEMS = 1;
@@ -60,7 +60,7 @@ export const verify: AnalyzeCommand = {
       totals.logs += 1;
       totals.files += chain.files.length;
       // Rotation keeps one log in order; an id may stand in a log once, whichever of its files.
-      const checker = lineChecker(idSet(), filters);
+      const checker = lineChecker(filters);
       await report(
         rotationGaps(
           chain.name,
@@ -212,16 +212,9 @@ async function pendingProblem(
 async function reportLoneOutcomes(logs: Logs, report: Report): Promise<void> {
   const { inputs } = logs;
   if (inputs.outcomes.length === 0 || inputs.events.every((chain) => inputs.outcomes.includes(chain))) return;
-  for await (const batch of readIncidentBatches(logs))
-    for (const { events, outcomes, target, action } of batch) {
-      const [first] = outcomes;
-      if (events.length > 0 || !first) continue;
-      await report([
-        {
-          kind: "no-event",
-          evidence: first.evidence,
-          text: `${action} of ${target} ${first.status}: no recorder wrote down this fence`,
-        },
-      ]);
-    }
+  for await (const { outcome, action, isCertain } of loneOutcomes(logs)) {
+    const { target, status, evidence } = outcome;
+    const why = isCertain ? "no recorder wrote down this fence" : "no event of this fence stands near it in the log";
+    await report([{ kind: "no-event", evidence, text: `${action} of ${target} ${status}: ${why}` }]);
+  }
 }
