@@ -6,7 +6,7 @@
 import { counted, showNumber } from "../core/text.ts";
 import type { AnalyzedEvent } from "./event.ts";
 
-export const REORDER_WINDOW = 1_000;
+export const REORDER_WINDOW = 500;
 
 /** By file: how many lines came out behind younger ones (older ones with --reverse). */
 export type Misplaced = Map<string, number>;

@@ -188,7 +188,7 @@ describe("a log out of order by more than is held back", () => {
       const { exitCode, stderr } = await analyze([...words, directory(...inOrder, late)]);
       expect(exitCode).toBe(0);
       expect(stderr).toMatch(
-        /^\S+detailed\.jsonl: 1 line is out of order by more than 1,000 lines: it comes in its place [^\n]*\ntry: .*sort_by.*\n$/,
+        /^\S+detailed\.jsonl: 1 line is out of order by more than 500 lines: it comes in its place [^\n]*\ntry: .*sort_by.*\n$/,
       );
       expect((await analyze([...words, directory(late, ...inOrder)])).stderr).toBe("");
     },
@@ -199,7 +199,7 @@ describe("a log out of order by more than is held back", () => {
       "incidents",
       fileWith([...inOrder, ...inOrder.slice(0, 400)].join("").replaceAll('"event_id"', '"id"'), "a"),
     ]);
-    expect(stderr).toMatch(/\/a: 400 lines are out of order by more than 1,000 lines: they come in their place/);
+    expect(stderr).toMatch(/\/a: 400 lines are out of order by more than 500 lines: they come in their place/);
   });
 
   it("is no matter where order is none: counting, and newest first", async () => {
