@@ -10,7 +10,7 @@ import { cpus, release, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { NODE_PATH } from "../test/live/cluster.ts";
 import { EXECUTABLE } from "../test/live/needs.ts";
-import { DEFAULT_END_MS, writeEventFile } from "./events.ts";
+import { DEFAULT_END_MS, outcomeLines, writeEventFile } from "./events.ts";
 import { decide, missing, type Row, remark, renderTable, row, type Sample, sample, wallOf } from "./rows.ts";
 
 const options = {
@@ -42,6 +42,7 @@ try {
     say(`writing ${log.count} events`);
     mkdirSync(dirname(log.file));
     writeEventFile(log);
+    writeEventFile({ ...log, file: join(dirname(log.file), "fence-outcomes.jsonl") }, outcomeLines);
   }
   // The kernel would write them back, and take the processor for it, while the first rows are measured.
   spawnSync("sync", ["-f", scratch]);
@@ -135,15 +136,21 @@ async function memoryRows({ count, file }: Log): Promise<Row[]> {
     ["verify"],
     ["export", "--format", "csv"],
     ["report", "--html", join(scratch, "report.html")],
-  ];
+  ].map((words) => ({ words, input: file, what: `${count} events` }));
+  // As `analyze` finds them by itself: an outcome beside each event.
+  const joined = ["incidents", "patterns", "verify", "report"].map((name) => ({
+    words: name === "report" ? [name, "--html", join(scratch, "report.html")] : [name],
+    input: dirname(file),
+    what: `${count} events and outcomes`,
+  }));
   const rows: Row[] = [];
-  for (const words of queries) {
-    const what = `memory: ${words.join(" ").replace(`${scratch}/`, "")}, ${count} events`;
+  for (const { words, input, what: size } of [...queries, ...joined]) {
+    const what = `memory: ${words.join(" ").replace(`${scratch}/`, "")}, ${size}`;
     say(`measuring: ${what}`);
     const base = row(what, "", "MB", "value", 96);
     if (blocked) rows.push({ ...base, note: blocked });
     else {
-      const [ours = []] = await sample(1, [analyze(...words, file)], undefined, 0);
+      const [ours = []] = await sample(1, [analyze(...words, input)], undefined, 0);
       rows.push(decide(base, Math.max(...ours.map(({ rss_kb }: Sample) => rss_kb / 1024)), undefined, ours));
     }
   }

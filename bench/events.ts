@@ -103,8 +103,39 @@ export function* eventLines({
   }
 }
 
+/** What an alert wrote of each event's fence, 8 s later. */
+export function* outcomeLines(options: Omit<EventFileOptions, "file">) {
+  for (const line of eventLines(options)) {
+    const { schema, action, target_node, event_id, time_ms, recorded_ms } = JSON.parse(line);
+    const endMs = time_ms + 8_000;
+    yield JSON.stringify({
+      timestamp: `${new Date(endMs).toISOString().slice(0, 19)}Z`,
+      action,
+      target_node,
+      gfs2_filesystems: ["none-detected"],
+      status: "succeeded",
+      details: `Pacemaker: ${action} of ${target_node} ended: OK`,
+      recorder_node: "rabbit-node-1",
+      pacemaker_action: action,
+      schema,
+      event_id: `${event_id.slice(0, -4)}0a1e`,
+      time_ms: endMs,
+      recorded_ms: recorded_ms + 8_000,
+      source: "alert",
+      role: "record",
+      operation: {
+        action,
+        client: "pacemaker-controld.382",
+        origin: "rabbit-node-3",
+        delegate: "rabbit-node-2",
+        completed_ms: endMs,
+      },
+    });
+  }
+}
+
 /** Returns how many bytes were written. */
-export function writeEventFile(options: EventFileOptions): number {
+export function writeEventFile(options: EventFileOptions, linesOf = eventLines): number {
   const handle = openSync(options.file, "w");
   let pending: string[] = [];
   let bytes = 0;
@@ -114,7 +145,7 @@ export function writeEventFile(options: EventFileOptions): number {
     bytes += block.length;
     pending = [];
   };
-  for (const line of eventLines(options)) if (pending.push(`${line}\n`) >= 4_000) flush();
+  for (const line of linesOf(options)) if (pending.push(`${line}\n`) >= 4_000) flush();
   flush();
   closeSync(handle);
   return bytes;
