@@ -9,7 +9,7 @@
 
 import type { Duration } from "../incidents.ts";
 import { packDuration } from "./duration.ts";
-import { scriptJson } from "./words.ts";
+import { cut, Dictionary, Kinds, Ring, Spread } from "./stores.ts";
 
 export const RESULTS = ["succeeded", "failed", "refused", "unknown"] as const;
 /** unknown: it was asked for, and nobody recorded how it ended. */
@@ -107,119 +107,19 @@ const DAY_MS = 86_400_000;
 const NODE_LIMIT = 10_000;
 const FILESYSTEM_LIMIT = 2_000;
 const DEVICE_LIMIT = 200;
-const KIND_LIMIT = 10_000; // the last half of them without the reason
 const FILE_LIMIT = 60_000; // fits the column's 16 bits
 const MAX_HOURS = 24 * 4;
 const MAX_DAYS = 4_000;
 const MAX_MONTHS = 2_400;
 /** Rows of the table: beyond this a person filters with `fencepost analyze incidents`, and the page stays small. */
 export const ROW_LIMIT = 100_000;
-const MAX_NAME_CHARS = 256; // longer than a node name can be; what is longer is an attack or an accident
 const BIN_BOUNDS_MS = [0, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000, 900_000];
-const STEP = Math.log(1.05);
 
 const noCounts = (): ResultCounts => ({ succeeded: 0, failed: 0, refused: 0, unknown: 0 });
 const sum = (counts: ResultCounts): number => counts.succeeded + counts.failed + counts.refused + counts.unknown;
 /** Before every time there is, so that it sorts last. */
 export const NO_TIME = -1e16;
 const isTime = (timeMs: number): boolean => Math.abs(timeMs) <= 8.64e15 - DAY_MS;
-const cut = (text: string): string => (text.length > MAX_NAME_CHARS ? `${text.slice(0, MAX_NAME_CHARS - 1)}…` : text);
-
-/** Text → small number, the first `limit` texts only. */
-class Dictionary {
-  readonly texts: string[] = [];
-  readonly #indices = new Map<string, number>();
-  readonly #limit: number;
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-  indexOf(text: string): number | undefined {
-    const known = this.#indices.get(text);
-    if (known !== undefined) return known;
-    if (this.texts.length >= this.#limit) return undefined;
-    this.#indices.set(text, this.texts.length);
-    return this.texts.push(text) - 1;
-  }
-}
-
-/** What rows share, kept as the text that the page holds: ten thousand of them as objects would be 10 MB more. */
-export class Kinds {
-  readonly #texts: string[] = [];
-  readonly #indices = new Map<string, number>();
-
-  get length(): number {
-    return this.#texts.length;
-  }
-  /** [action, result, context, filesystems, recorders, client, device, reason] as JSON for a script element. */
-  textOf(index: number): string | undefined {
-    return this.#texts[index];
-  }
-  at(index: number): Kind | undefined {
-    const text = this.#texts[index];
-    if (text === undefined) return undefined;
-    const [action, result, context, filesystems, recorders, client, device, reason] = JSON.parse(text);
-    const known = (value: string): string | undefined => (value === "" ? undefined : value);
-    return {
-      ...{ action, result, context, filesystems, recorders },
-      ...{ client: known(client), device: known(device), reason: known(reason) },
-    };
-  }
-
-  actions(): Set<string> {
-    return new Set(this.#texts.map((_, index) => this.at(index)?.action ?? ""));
-  }
-
-  /** The reason may differ every time: past a limit rows lose it, past the next all but the result. */
-  indexOf(incident: ReportIncident): number {
-    const full: Kind = {
-      action: cut(incident.action),
-      result: incident.result,
-      filesystems: incident.filesystems.slice(0, 50).map(cut),
-      context: incident.context,
-      recorders: incident.recorders.slice(0, 50).map(cut),
-      device: incident.device === undefined ? undefined : cut(incident.device),
-      client: incident.client === undefined ? undefined : cut(incident.client),
-      reason: incident.reason === undefined ? undefined : cut(incident.reason),
-    };
-    const short: Kind = { ...full, reason: undefined };
-    const action = ["on", "off", "reboot"].includes(full.action) ? full.action : "other";
-    const bare: Kind = { ...short, action, filesystems: [], recorders: [], device: undefined, client: undefined };
-    return this.#find(full, KIND_LIMIT / 2) ?? this.#find(short, KIND_LIMIT) ?? this.#find(bare, KIND_LIMIT * 2) ?? -1;
-  }
-  #find(kind: Kind, limit: number): number | undefined {
-    const { action, result, context, filesystems, recorders, client = "", device = "", reason = "" } = kind;
-    const text = scriptJson([action, result, context, filesystems, recorders, client, device, reason]);
-    const known = this.#indices.get(text);
-    if (known !== undefined) return known;
-    if (this.#texts.length >= limit) return undefined;
-    this.#indices.set(text, this.#texts.length);
-    return this.#texts.push(text) - 1;
-  }
-}
-
-/** Durations in steps of 5 %: flat memory, whatever their number. */
-class Spread {
-  readonly #steps = new Uint32Array(400); // 1.05^400 ms is over three days
-  count = 0;
-  minima = 0;
-  longest = 0;
-  add({ ms, isMinimum }: Duration): void {
-    const step = ms < 1 ? 0 : Math.min(this.#steps.length - 1, Math.floor(Math.log(ms) / STEP) + 1);
-    this.#steps[step] = (this.#steps[step] ?? 0) + 1;
-    this.count++;
-    if (isMinimum) this.minima++;
-    this.longest = Math.max(this.longest, ms);
-  }
-  /** So many took up to this: the step's upper end, never above the longest one seen. */
-  quantile(share: number): number {
-    let left = Math.max(1, Math.ceil(this.count * share));
-    for (const [step, count] of this.#steps.entries()) {
-      left -= count;
-      if (left <= 0) return step === 0 ? 0 : Math.min(this.longest, Math.exp(step * STEP));
-    }
-    return this.longest;
-  }
-}
 
 class NodeTally {
   readonly counts = noCounts();
@@ -227,37 +127,6 @@ class NodeTally {
   lastLocalMs = Number.NEGATIVE_INFINITY;
 }
 type FilesystemTally = { total: number; nodes: Set<number>; lastLocalMs: number };
-
-/** The newest rows: a ring of typed arrays, so that a hundred thousand rows cost 4 MB. */
-class Ring {
-  readonly #capacity: number;
-  readonly timesMs: Float64Array;
-  readonly durations: Float64Array;
-  readonly node: Int32Array;
-  readonly kind: Int32Array;
-  readonly lineCount: Uint32Array;
-  readonly file: Int32Array;
-  readonly line: Float64Array;
-  size = 0;
-  #next = 0;
-  constructor(capacity: number) {
-    this.#capacity = capacity;
-    this.timesMs = new Float64Array(capacity);
-    this.durations = new Float64Array(capacity);
-    this.node = new Int32Array(capacity);
-    this.kind = new Int32Array(capacity);
-    this.lineCount = new Uint32Array(capacity);
-    this.file = new Int32Array(capacity);
-    this.line = new Float64Array(capacity);
-  }
-  /** The slot to fill: a new one, else the oldest arrival's. */
-  claim(): number {
-    const slot = this.#next;
-    this.#next = (slot + 1) % this.#capacity;
-    this.size = Math.min(this.size + 1, this.#capacity);
-    return slot;
-  }
-}
 
 export class Aggregate {
   readonly #zone: Zone;
