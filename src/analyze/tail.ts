@@ -1,7 +1,7 @@
 /**
  * Lines as they are appended, each once, across rotation, truncation and a directory that is not there yet.
- * Input:  a path; how many of the last lines to begin with, those of its rotated files too. Output: lines in order, without their newline; where the lines
- *         that were there end, `begun`.
+ * Input:  a path; how many of the last lines to begin with, those of its rotated files too.
+ * Output: lines in order, without their newline; where the lines that were there end, `begun`.
  * Looks every pollMs: a watch would be a little sooner, but says nothing on every filesystem and about a directory that
  * does not exist. The old file stays open after a rotation until it has been quiet for RETIRE_MS, because a writer that
  * had opened it may still append. Files that came and went between two looks are found among the rotated names.
