@@ -105,7 +105,7 @@ export function endedBetween<Fence extends EndedFence>(
 ): Fence[] {
   const first = indexOfEnd(fences, fromMs);
   let after = first;
-  while ((fences[after]?.untilMs ?? RUNS) <= toMs) after += 1;
+  while (after < fences.length && (fences[after]?.untilMs ?? RUNS) <= toMs) after += 1;
   return fences.slice(first, after);
 }
 

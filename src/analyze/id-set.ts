@@ -2,8 +2,6 @@
  * Which event_ids were there before, in memory that does not grow with the log.
  * Input:  ids, one after the other. Output: whether each is new among the last `span` of them at least.
  */
-export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
 export type IdSet = { add: (id: string) => boolean; span: number };
 
 /**
@@ -50,22 +48,20 @@ export function idSet(span: number): IdSet {
   };
 }
 
-/** Of 0-9, A-F and a-f. */
-const digitOf = (code: number): number => (code & 0xf) + (code > 0x39 ? 9 : 0);
-
-/** The last 52 bits of a UUID are random; any other id is hashed into as many. Never 0. */
+/** All of the id counts: of a UUIDv1, or of ids that count, some part is the same in each. Never 0. */
 function keyOf(id: string): number {
-  if (UUID.test(id)) {
-    // Digit by digit: the strings that parseInt would be given are garbage to collect, for each line of a log.
-    let key = 0;
-    for (let at = 22; at < 36; at += 1) if (at !== 23) key = key * 16 + digitOf(id.charCodeAt(at));
-    return key || 1;
-  }
   let low = 0x811c9dc5;
   let high = 0x1234567;
   for (let index = 0; index < id.length; index += 1) {
     low = Math.imul(low ^ id.charCodeAt(index), 0x01000193);
     high = Math.imul(high ^ id.charCodeAt(index), 0x5bd1e995);
   }
-  return (high >>> 12) * 2 ** 32 + (low >>> 0) || 1;
+  return (mixed(high) >>> 12) * 2 ** 32 + (mixed(low) >>> 0) || 1;
+}
+
+/** Every bit of the one half of murmur3's end depends on every bit that went in. */
+function mixed(hash: number): number {
+  const once = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  const twice = Math.imul(once ^ (once >>> 13), 0xc2b2ae35);
+  return twice ^ (twice >>> 16);
 }

@@ -20,8 +20,7 @@
  *   number: two calls of stonith_admin are two fences, however late an alert tells of the first one's end.
  * - The lines of a gate's request and of its answer are one. Beside a gate a recorder's line joins as another recorder's.
  * - Lines made by hand are incidents of their own.
- * - Where Pacemaker's history is known, a fence of it is one incident, of exactly the lines that reconcile.ts gives it, and
- *   of an outcome that tells of no fence there.
+ * - Where Pacemaker's history is known, a fence of it is one incident, of exactly the lines that reconcile.ts gives it.
  */
 import { noFTL } from "bun:jsc";
 import { type Asker, isOtherAsker, MERGED_MS } from "../records/fencing-history.ts";
@@ -201,6 +200,7 @@ export function incidentJoiner(
     const { completedMs = event.timeMs, action = event.action } = operationOf(event);
     const startedMs = askedMsOf(event);
     const fits = (entry: Open): boolean =>
+      !entry.whole &&
       entry.outcomes.length === 0 &&
       entry.startedMs <= completedMs + TOLERANCE_MS &&
       entry.startedMs >= (startedMs ?? completedMs - LONGEST_FENCE_MS) - TOLERANCE_MS &&

@@ -44,11 +44,18 @@ export type FollowNote = {
 /** All that was there has been given; what comes now is new. */
 export type FollowBegun = { begun: true };
 
+/** Of a compressed file, which may be nothing but bad lines. */
+const KEPT_BAD = 100;
+
+export type Verdict = "wanted" | "other" | "bad";
+type Judging = Required<Pick<FollowOptions, "judge" | "noteBad">>;
 export type FollowOptions = {
   path: string;
-  /** Begin with the last so many lines that are wanted. */
+  /** Begin with the last so many lines that are wanted, as `judge` says. */
   last: number;
-  wanted?: (line: FollowedLine) => boolean;
+  judge?: (line: FollowedLine) => Verdict;
+  /** Is given the bad lines among those, the last first. */
+  noteBad?: (line: FollowedLine) => void;
   /** What the log held before, the newest first: where the file itself has fewer lines than are to begin with. */
   rotated?: readonly LogFile[];
   pollMs?: number;
@@ -67,7 +74,7 @@ type Followed = {
 
 export async function* follow(
   host: Pick<Host, "sleep" | "monotonicMs">,
-  { path, last, wanted = () => true, rotated = [], pollMs = POLL_MS, signal }: FollowOptions,
+  { path, last, judge = () => "wanted", noteBad = () => {}, rotated = [], pollMs = POLL_MS, signal }: FollowOptions,
 ): AsyncGenerator<FollowedLine | FollowNote | FollowBegun> {
   let current: Followed | undefined;
   let retiring: Followed[] = [];
@@ -95,12 +102,12 @@ export async function* follow(
       const stat = await statOf(name);
       if (stat) finished.add(stat.inode);
     }
-    let begin = current ? await lastLines(current, path, last, wanted) : [];
+    let begin = current ? await lastLines(current, path, last, { judge, noteBad }) : [];
     for (const file of rotated) {
       if (begin.length >= last) break;
       if (current && (await statOf(file.path))?.inode === current.inode) continue; // rotated since they were listed
       try {
-        begin = [...(await lastLinesBefore(file, last - begin.length, wanted)), ...begin];
+        begin = [...(await lastLinesBefore(file, last - begin.length, { judge, noteBad })), ...begin];
       } catch (error) {
         if (!(readingFailed(error, file.path) instanceof OpsError)) throw error;
         yield { note: "unreadable", file: file.path }; // what comes can be followed all the same
@@ -230,7 +237,7 @@ async function lastLines(
   followed: Followed,
   file: string,
   count: number,
-  wanted: NonNullable<FollowOptions["wanted"]>,
+  { judge, noteBad }: Judging,
 ): Promise<FollowedLine[]> {
   const { handle } = followed;
   const { size } = await handle.stat();
@@ -253,7 +260,9 @@ async function lastLines(
     const first = from === 0 ? markLength(tail) : tail.indexOf(NEWLINE) + 1;
     for (const line of linesIn(tail.subarray(first), followed, from + first).reverse()) {
       if (found.length >= count) break;
-      if (wanted({ ...line, file })) found.push({ ...line, file });
+      const verdict = judge({ ...line, file });
+      if (verdict === "wanted") found.push({ ...line, file });
+      else if (verdict === "bad") noteBad({ ...line, file });
     }
     tail = tail.subarray(0, first);
   }
@@ -268,10 +277,12 @@ async function lastLines(
 async function lastLinesBefore(
   { path, compression }: LogFile,
   count: number,
-  wanted: NonNullable<FollowOptions["wanted"]>,
+  { judge, noteBad }: Judging,
 ): Promise<FollowedLine[]> {
   if (compression !== "none") {
-    let found: FollowedLine[] = [];
+    const found: FollowedLine[] = [];
+    let bad: { line: FollowedLine; after: number }[] = [];
+    let seen = 0;
     let number = 0;
     for await (const block of readFileBlocks(path, compression)) {
       const lines = linesOf(block, path, (_, nth) => {
@@ -279,9 +290,18 @@ async function lastLinesBefore(
         return async () => line;
       });
       number += block.kind === "oversize" ? 1 : lines.length;
-      found.push(...lines.filter(wanted));
-      if (found.length > count) found = found.slice(-count);
+      for (const line of lines) {
+        const verdict = judge(line);
+        if (verdict === "bad") bad = [...bad.slice(1 - KEPT_BAD), { line, after: seen }];
+        if (verdict !== "wanted") continue;
+        seen += 1;
+        found.push(line);
+        if (found.length > count) found.shift();
+      }
     }
+    // What stands before the first line that is shown is not read of a file that is read from its end.
+    const from = found.length < count ? 0 : seen - count + 1;
+    for (const { line } of bad.filter(({ after }) => after >= from).reverse()) noteBad(line);
     return found;
   }
   const found: FollowedLine[] = [];
@@ -290,7 +310,9 @@ async function lastLinesBefore(
     const lines = linesOf(block, path, (offset) => async () => 1 + (await countLines(path, offset)));
     for (const line of lines.reverse()) {
       if (found.length >= count) return found.reverse();
-      if (wanted(line)) found.push(line);
+      const verdict = judge(line);
+      if (verdict === "wanted") found.push(line);
+      else if (verdict === "bad") noteBad(line);
     }
   }
   return found.reverse();

@@ -11,7 +11,9 @@ import { decodeLine, isEvent } from "./decode.ts";
 import type { AnalyzedEvent, Evidence } from "./event.ts";
 import { type Filters, matchesEvent } from "./filter.ts";
 import { HEAD_KEYS } from "./head.ts";
-import { idSet, UUID } from "./id-set.ts";
+import { idSet } from "./id-set.ts";
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 export type ProblemKind =
   | "bad-line"

@@ -430,6 +430,32 @@ describe("the command", () => {
       expect(told).toEqual([["reboot", "succeeded", true, 4]]);
     });
 
+    it("no outcome of another fence, which the history does not hold", async () => {
+      const history = xml(entry("reboot", 65, "pacemaker-controld.38"));
+      const operation = { action: "off", client: "stonith_admin.9", origin: "n1", delegate: "n1" };
+      const later = outcome({ time: at(900), action: "off", status: "failed", operation });
+      expect(await shown(history, [off(0)], [later])).toEqual([
+        ["reboot", "succeeded", true, 1],
+        ["off", "failed", false, 1],
+      ]);
+      const logs = directoryWith({
+        ...{ "history.xml": history, "fence-events-detailed.jsonl": [off(0)], "fence-outcomes.jsonl": [later] },
+      });
+      const words = ["why", "compute-node-2", "--history", `${logs}/history.xml`, logs, "--json"];
+      expect((await analyze(words)).json()).toMatchObject([{ action: "off", result: "failed", others: [{}] }]);
+      const first = await analyze([...words, "--status", "succeeded"]);
+      expect(first.json()).toMatchObject([{ action: "reboot", others: [{}] }]);
+      expect(first.stdout).not.toContain("outcome by alert");
+    });
+
+    it("and tells a damaged line once", async () => {
+      const history = xml(entry("reboot", 65, "pacemaker-controld.38"));
+      const path = fileWith(`${JSON.stringify(off(0))}\nnothing\n`);
+      const directory = directoryWith({ "history.xml": history });
+      const { stderr } = await analyze(["incidents", "--history", `${directory}/history.xml`, path]);
+      expect(stderr.match(/not counted/g)).toHaveLength(1);
+    });
+
     it("an off and an on that were asked for one by one", async () => {
       const history = xml(entry("on", 301, "stonith_admin.2"), entry("off", 1, "stonith_admin.1"));
       expect(await shown(history, [off(0), on(300)])).toEqual([

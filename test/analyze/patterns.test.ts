@@ -223,9 +223,9 @@ describe("with filters", () => {
       ];
       return [flapping.map(({ node }) => node).join(""), found.flapping, fences];
     };
-    expect(await nodes()).toEqual(["abc", 3, 9]);
-    expect(await nodes("--limit", "2")).toEqual(["ab", 3, 9]);
-    expect(await nodes("--limit", "2", "--reverse")).toEqual(["cb", 3, 9]);
+    expect(await nodes()).toEqual(["cba", 3, 9]);
+    expect(await nodes("--limit", "2")).toEqual(["cb", 3, 9]);
+    expect(await nodes("--limit", "2", "--reverse")).toEqual(["ab", 3, 9]);
     const { stdout } = await analyze(["patterns", directory, "--limit", "1"]);
     expect(stdout).toMatch(/\nFlapping nodes .*\n {2}c: 3 times.*\n {2}and 2 more: see --limit and --json\n/);
   });

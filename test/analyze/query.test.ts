@@ -434,3 +434,13 @@ it("does not know other subcommands", async () => {
     stderr: "fencepost analyze: unknown subcommand 'evnts'\n",
   });
 });
+
+it("takes ids that differ in one place for different ones, wherever that is", async () => {
+  const id = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+  const others = [...id].flatMap((digit, at) =>
+    digit === "-" ? [] : `${id.slice(0, at)}${digit === "0" ? "1" : "0"}${id.slice(at + 1)}`,
+  );
+  const records = [id, ...others].map((event_id, index) => line({ event_id, target_node: `n${index}` }));
+  const { lines } = await analyze(["incidents", "--json", fileWith(records.join(""))]);
+  expect(lines).toHaveLength(1 + others.length);
+});

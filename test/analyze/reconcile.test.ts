@@ -322,6 +322,11 @@ describe("the command", () => {
     }
   });
 
+  it("refuses a --longest without an end", async () => {
+    const { exitCode, stderr } = await analyze(["reconcile", directoryWith(), "--longest", `${"9".repeat(320)}d`]);
+    expect([exitCode, stderr]).toEqual([64, expect.stringMatching(/^--longest: not a duration/)]);
+  });
+
   it("never calls a fence recorded by lines that another one left", async () => {
     const shown = async (state: string, year: number) => {
       const logs = directoryWith({

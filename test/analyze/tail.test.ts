@@ -51,10 +51,9 @@ describe("following a file", () => {
 
   it("counts only the lines that are wanted among the last", async () => {
     const path = `${directoryWith({ [LOG]: "a1\nb\na2\nb\na3\nb\n" })}/${LOG}`;
-    expect((await followed({ path, last: 2, wanted: ({ text }) => text.startsWith("a") }, [])).lines).toEqual([
-      "a2",
-      "a3",
-    ]);
+    expect(
+      (await followed({ path, last: 2, judge: ({ text }) => (text.startsWith("a") ? "wanted" : "other") }, [])).lines,
+    ).toEqual(["a2", "a3"]);
     expect((await followed({ path, last: 0 }, [() => appendFileSync(path, "x\n")])).lines).toEqual(["x"]);
   });
 
@@ -309,7 +308,7 @@ describe("the command", () => {
     });
     writeFileSync(
       `${directory}/${LOG}.2.gz`,
-      gzipSync(asLines(...[3, 4, 5].map((time) => record({ time: at(time) })))),
+      gzipSync(`far from what is shown\n${asLines(...[3, 4, 5].map((time) => record({ time: at(time) })))}`),
     );
     const words = ["--json", "--node", "compute-node-2"];
     const some = await run([directory, "-n", "5", ...words], 6, [
@@ -317,6 +316,7 @@ describe("the command", () => {
     ]);
     expect(timesOf(some.lines)).toEqual([4, 5, 7, 8, 9, 10].map(at));
     expect(some.stderr).toContain(`${directory}/${LOG}.1:3: not shown: no event: no event\n`);
+    expect(some.stderr).not.toContain(".2.gz");
     expect(timesOf((await run([directory, "-n", "50", ...words], 6)).lines)).toEqual([3, 4, 5, 7, 8, 9].map(at));
     expect(timesOf((await run([`${directory}/${LOG}`, "-n", "2", ...words], 2)).lines)).toEqual([9, 10].map(at));
   });

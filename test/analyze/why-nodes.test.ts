@@ -1,6 +1,6 @@
 /** `why` with logs of several nodes: whose clock dates a file, whose loss stopped a lockspace, whose log ends. */
 import { describe, expect, it } from "vitest";
-import { analyze, directoryWith } from "./run-analyze.ts";
+import { analyze, directoryWith, fileWith } from "./run-analyze.ts";
 import { lines, log, told, unknown, why } from "./run-why.ts";
 
 const CONF = ["--corosync-conf", log("corosync.conf")];
@@ -42,10 +42,24 @@ describe("a dmesg without a day", () => {
     ["named after its node", (node: string, what: string) => `${node}.${what}`, "*."],
     ["in its node's directory", (node: string, what: string) => `${node}/${what}`, "*/"],
     ["deep in its node's directory", (node: string, what: string) => `${node}/var/log/${what}`, "*/var/log/"],
+    ["in a report's directory", (node: string, what: string) => `${node}/sos_commands/kernel/${what}`, "*/*/kernel/"],
   ])("is dated by the DLM log of the same node, %s", async (_, nameOf, glob) => {
     const directory = collected(nameOf);
     const words = ["--dlm-log", `${directory}/${glob}dlm_controld.log`, "--dmesg", `${directory}/${glob}dmesg.txt`];
     expect(await blocked(...words)).toEqual(RECOVERED);
+  });
+
+  it("is dated by the DLM log that has the same node's name behind its own", async () => {
+    const directory = collected((node, what) => `${what.replace(/\.\w+$/, "")}-${node}.log`);
+    const words = ["--dlm-log", `${directory}/dlm_controld-*`, "--dmesg", `${directory}/dmesg-*`];
+    expect(await blocked(...words)).toEqual(RECOVERED);
+  });
+
+  it("is dated by none of two that may be of its node and are of two boots", async () => {
+    const directory = collected((node, what) => (node === "rabbit-node-1" ? what : `1-${what}`));
+    const words = ["--dlm-log", `${directory}/*dlm_controld.log`, "--dmesg", `${directory}/dmesg.txt`, ...CONF];
+    const page = await why("--pacemaker-log", log("logs-run1/*.pacemaker.log"), ...words);
+    expect(page.clocks.find(({ file }) => file.endsWith("dmesg.txt"))?.basis).toBe("unknown");
   });
 
   it("is not dated by another node's DLM log, and by the only one there is where neither has a node's name", async () => {
@@ -147,18 +161,25 @@ describe("the last line of a node's own log", () => {
   });
 });
 
-it("does not call a membership change absent where no log reaches over the time of the fence", async () => {
-  const page = await why(
-    ...[
-      "--at",
-      "2026-11-20T10:50:46Z",
-      "--history",
-      log("b2-second-failure-recorder-first/after.stonith_admin-history.xml"),
+it.each([
+  [
+    "ends before",
+    "2026-11-20T10:50:46Z",
+    "b2-second-failure-recorder-first/after.stonith_admin-history.xml",
+    "logs-run1",
+  ],
+  ["begins after", "2026-11-20T10:44:08Z", "c2-rejoined/stonith_admin-history.xml", "late"],
+])("does not call a membership change absent where the log %s the fence", async (_, at, history, logs) => {
+  const late = lines("logs-final/rabbit-node-1.pacemaker.log").filter((text) => / 11:0[0-9]:/.test(text));
+  const named = {
+    "logs-run1": [
+      ...["--pacemaker-log", log("logs-run1/rabbit-node-1.pacemaker.log")],
+      ...["--corosync-log", log("logs-run1/rabbit-node-1.corosync.log")],
     ],
-    ...["--pacemaker-log", log("logs-run1/rabbit-node-1.pacemaker.log")],
-    ...["--corosync-log", log("logs-run1/rabbit-node-1.corosync.log")],
-  );
-  expect(unknown(page, "noticed")).toEqual([
+    late: ["--pacemaker-log", fileWith(late.join("\n"), "rabbit-node-1.pacemaker.log")],
+  }[logs as "late"];
+  const page = await why("--at", at, "--history", log(history), ...named);
+  expect(unknown(page, "noticed")).toContain(
     "no membership change of this node before or during the fence in logs that do not reach over its time",
-  ]);
+  );
 });

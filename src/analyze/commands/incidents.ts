@@ -4,6 +4,7 @@
  */
 import { OpsError } from "../../core/errors.ts";
 import type { ProgramContext } from "../../core/program.ts";
+import { noBadLines } from "../bad-lines.ts";
 import { type AnalyzeArgs, type AnalyzeCommand, withLogs } from "../command.ts";
 import { NO_FILTERS } from "../filter.ts";
 import { FENCE_STATUSES } from "../incident-filter.ts";
@@ -137,7 +138,9 @@ async function historyFor(context: ProgramContext, { own }: AnalyzeArgs, logs: L
   if (completed.length > 0) {
     const sinceMs = Math.min(...completed) - LONGEST_FENCE_MS;
     const isNear = nearFences(history);
-    for await (const batch of inTime(logs, { ...NO_FILTERS, sinceMs })) lines.push(...batch.filter(isNear));
+    // Its bad lines are told when they are read once more.
+    const first = { ...logs, bad: noBadLines() };
+    for await (const batch of inTime(first, { ...NO_FILTERS, sinceMs })) lines.push(...batch.filter(isNear));
   }
   const writtenMs = await historyWrittenMs(context, String(own.history));
   const { fences } = reconcile(history, lines, { writtenMs });

@@ -66,7 +66,7 @@ export const patterns: AnalyzeCommand = {
 const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 export function parseDuration(text: string, option: string): number {
-  const parts = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim());
+  const parts = /^(\d{1,12}(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim());
   if (!parts)
     throw new OpsError("usage", `--${option}: not a duration: ${text.slice(0, 60)}`, {
       hint: `--${option} 90s, 10m, 2h or 1d`,
@@ -107,14 +107,14 @@ const patternsRecord = (found: Patterns, thresholds: Thresholds, filters: Filter
     slow_ms: thresholds.slowMs,
     slow_discovery_ms: thresholds.slowDiscoveryMs,
   },
-  flapping: shownRows(found.flapping, filters).rows.map(({ node, count, fromMs, toMs, incidents }) => ({
+  flapping: shownRows(latest(found.flapping), filters).rows.map(({ node, count, fromMs, toMs, incidents }) => ({
     node,
     count,
     from: isoOf(fromMs),
     to: isoOf(toMs),
     incidents,
   })),
-  storms: shownRows(found.storms, filters).rows.map(({ nodes, nodeCount, count, fromMs, toMs, incidents }) => ({
+  storms: shownRows(latest(found.storms), filters).rows.map(({ nodes, nodeCount, count, fromMs, toMs, incidents }) => ({
     nodes,
     node_count: nodeCount,
     count,
@@ -122,7 +122,7 @@ const patternsRecord = (found: Patterns, thresholds: Thresholds, filters: Filter
     to: isoOf(toMs),
     incidents,
   })),
-  mutual: shownRows(found.mutual, filters).rows.map(({ nodes, fromMs, toMs, incidents }) => ({
+  mutual: shownRows(latest(found.mutual), filters).rows.map(({ nodes, fromMs, toMs, incidents }) => ({
     nodes,
     from: isoOf(fromMs),
     to: isoOf(toMs),

@@ -14,7 +14,7 @@ import { matchesEvent } from "../filter.ts";
 import { compressionOf, DETAILED, findInputs, logDirectoryOf, OUTCOMES, rotatedFilesOf } from "../inputs.ts";
 import { visible } from "../report/words.ts";
 import { paintFor, paintStatus, showFilesystems, showTime } from "../table.ts";
-import { type FollowedLine, type FollowNote, follow } from "../tail.ts";
+import { type FollowedLine, type FollowNote, follow, type Verdict } from "../tail.ts";
 import { parseCount } from "./patterns.ts";
 
 /** As many ids are remembered, so that a line met again after a copytruncate is not shown again. */
@@ -51,30 +51,38 @@ export const tail: AnalyzeCommand = {
       context.err(`${place}: not shown: ${reason}`);
     };
     /** Of the lines that were there: the last first, because that is how they are read. */
-    const bad = paths.map(() => ({ count: 0, last: [] as (() => Promise<void>)[] }));
-    const sources = bad.map((among, index) => {
-      const path = paths[index] as string;
-      const wanted = (line: FollowedLine): boolean => {
-        const decoded = decodeLine(line.text, { file: line.file, line: 0 });
-        if (isEvent(decoded)) return matchesEvent(args.filters, decoded);
-        among.count += 1;
-        if (among.count <= SHOWN_BAD) among.last.push(() => noteBad(line, decoded.reason));
-        return false;
-      };
-      return follow(context.host, { path, last, wanted, rotated: rotated[index] ?? [], signal: stop.signal });
-    });
+    const bad = paths.map(() => ({ count: 0, last: [] as FollowedLine[] }));
+    const decoded = ({ text, file }: FollowedLine) => decodeLine(text, { file, line: 0 });
+    const judge = (line: FollowedLine): Verdict => {
+      const event = decoded(line);
+      if (!isEvent(event)) return "bad";
+      return matchesEvent(args.filters, event) ? "wanted" : "other";
+    };
+    const sources = bad.map((among, index) =>
+      follow(context.host, {
+        path: paths[index] as string,
+        ...{ last, judge, rotated: rotated[index] ?? [], signal: stop.signal },
+        noteBad(line) {
+          among.count += 1;
+          if (among.count <= SHOWN_BAD) among.last.push(line);
+        },
+      }),
+    );
     const goOn = async (source: ReturnType<typeof follow>) => {
       for await (const item of source) {
         if ("note" in item) context.err(noteText(item));
         if (!("text" in item)) continue;
-        const event = decodeLine(item.text, { file: item.file, line: 0 });
+        const event = decoded(item);
         if (!isEvent(event)) await noteBad(item, event.reason);
         else if (matchesEvent(args.filters, event) && isNew(event)) await context.out(show(event));
       }
     };
     try {
       const begun = await Promise.all(sources.map((source) => beginningOf(source, context)));
-      for (const note of bad.flatMap(({ last: notes }) => notes.reverse())) await note();
+      for (const line of bad.flatMap(({ last: lines }) => lines.reverse())) {
+        const event = decoded(line);
+        if (!isEvent(event)) await noteBad(line, event.reason);
+      }
       const more = bad.reduce((sum, { count }) => sum + Math.max(0, count - SHOWN_BAD), 0);
       if (more > 0) context.err(`${more} more ${more === 1 ? "line is" : "lines are"} no fence event`);
       const events = begun.flat().sort((a, b) => recordedMs(a) - recordedMs(b));

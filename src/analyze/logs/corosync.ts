@@ -6,9 +6,9 @@
  * Clock:  no year, no zone.
  * Source: corosync 3.1.7 exec/totemsrp.c, exec/vsf_quorum.c, exec/totemknet.c; test/fixtures/gfs2-cluster/logs-run1
  */
-import { parseStamp } from "../../core/log-clock.ts";
+import { parseStamp, type Stamp } from "../../core/log-clock.ts";
 import type { FactDetail, LogReader } from "./fact.ts";
-import { type Pending, stampedFile } from "./stamped.ts";
+import { endsOf, type Pending, stampedFile } from "./stamped.ts";
 
 const HEAD = /^ (?:\[\d+\] (\S+) corosync \w+\s+|(\S+) corosync\[\d+\]:\s+)\[(TOTEM|QUORUM|KNET)\s*\] (.*)$/;
 const ids = (text: string | undefined): number[] => (text ?? "").trim().split(/\s+/).filter(Boolean).map(Number);
@@ -46,11 +46,13 @@ function detailOf(subsystem: string, words: string): FactDetail | undefined {
 export function corosyncReader({ file, modifiedMs }: { file: string; modifiedMs: number }): LogReader {
   const pending: Pending[] = [];
   let lines = 0;
+  let first: Stamp | undefined;
   let lastText = "";
   return {
     line(text, line) {
       lines = line;
       if (text !== "") lastText = text;
+      first ??= parseStamp(text)?.stamp;
       if (!/TOTEM|KNET/.test(text)) return;
       const stamped = parseStamp(text);
       const head = stamped && HEAD.exec(text.slice(stamped.length));
@@ -60,8 +62,8 @@ export function corosyncReader({ file, modifiedMs }: { file: string; modifiedMs:
       if (detail) pending.push({ detail, stamp: stamped.stamp, line, host: own ?? syslog });
     },
     end(borrowed) {
-      const last = parseStamp(lastText)?.stamp;
-      return stampedFile("corosync", { file, modifiedMs }, pending, [], lines, borrowed, last);
+      const ends = endsOf(first, lastText);
+      return stampedFile("corosync", { file, modifiedMs }, pending, [], lines, borrowed, ends);
     },
   };
 }

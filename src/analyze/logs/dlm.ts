@@ -154,7 +154,7 @@ export function dlmReader({
   const anchors: Anchor[] = [];
   const isRepeat = repeats();
   let zero = known;
-  let first: { uptimeMs: number } | undefined;
+  let first: { stamp: Stamp | undefined; uptimeMs: number } | undefined;
   let last: { stamp: Stamp | undefined; uptimeMs: number } | undefined;
   let lines = 0;
   const read = (text: string, line: number) => {
@@ -178,10 +178,13 @@ export function dlmReader({
     if (epoch > 0 && stamped) anchors.push({ index: found.length, epochMs: epoch });
     found.push({ detail, stamp: stamped?.stamp, uptimeMs, line });
   };
-  /** Stamps of the facts, and behind them the last line's. */
+  /** Stamps of the first line, the facts, and the last line. */
   const resolve = (borrowed: Tie | undefined) => {
-    const stamps = [...found.map(({ stamp }) => stamp), last?.stamp].filter((stamp) => stamp !== undefined);
-    return { stamps, ...resolveStamps(stamps, { modifiedMs, anchors, borrowed }) };
+    const of = found.flatMap(({ stamp }) => stamp ?? []);
+    const at = first?.stamp ? 1 : 0;
+    const stamps = [...(first?.stamp ? [first.stamp] : []), ...of, ...(last?.stamp ? [last.stamp] : [])];
+    const moved = anchors.map(({ index, epochMs }) => ({ index: index + at, epochMs }));
+    return { at, stamps, ...resolveStamps(stamps, { modifiedMs, anchors: moved, borrowed }) };
   };
   return {
     line(text, line) {
@@ -194,10 +197,10 @@ export function dlmReader({
       return { epochMs: (timesMs.at(-1) ?? 0) - last.uptimeMs, basis };
     },
     end(borrowed) {
-      const { stamps, timesMs, basis, tie } = resolve(borrowed);
+      const { at, stamps, timesMs, basis, tie } = resolve(borrowed);
       const byUptime = (uptimeMs: number | undefined): number | undefined =>
         zero && uptimeMs !== undefined ? zero.epochMs + uptimeMs : undefined;
-      let next = 0;
+      let next = at;
       const facts: LogFact[] = found.map(({ detail, stamp, uptimeMs, line }) => ({
         ...detail,
         timeMs: stamp ? timesMs[next++] : byUptime(uptimeMs),
@@ -206,7 +209,7 @@ export function dlmReader({
       }));
       const isStamped = stamps.length > 0;
       const clock: ClockBasis = isStamped ? basis : (zero?.basis ?? "unknown");
-      const fromMs = isStamped ? undefined : byUptime(first?.uptimeMs);
+      const fromMs = isStamped ? timesMs[0] : byUptime(first?.uptimeMs);
       const untilMs = isStamped ? timesMs.at(-1) : byUptime(last?.uptimeMs);
       return { kind: "dlm", file, facts, clock, tie, fromMs, untilMs, lines };
     },

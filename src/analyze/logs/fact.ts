@@ -134,15 +134,17 @@ export const timeOr = (fact: { timeMs: number | undefined }, otherwise: number):
 export const byTime = (a: { timeMs: number | undefined }, b: { timeMs: number | undefined }): number =>
   timeOr(a, 0) - timeOr(b, 0);
 
-/** Names that say what a file or a directory holds and not whose it is. */
-const NOT_A_NODE =
-  /^(?:(?:pacemaker|corosync|dlm|dlm_controld|dlm_tool|dump|dmesg|kern|kernel|messages|syslog|journal)(?:[-_].*)?|var|logs?|cluster)?$/i;
+/** Words that say what a file or a directory holds and not whose it is. */
+const WHAT =
+  "pacemaker|corosync|dlm_controld|dlm_tool|dlm|gfs2|dump|dmesg|kern|kernel|messages|syslog|journal|tail\\d*|logs?|var|cluster|sos_commands|\\d+";
+const BEFORE = new RegExp(`^(?:(?:${WHAT})(?:[-_]+|$))+`, "i");
+const BEHIND = /[-_]+(?:pacemaker|corosync|dlm_controld|dlm_tool|dmesg)$/i;
 
 /**
- * Whose file it is, by its name or by the nearest directory that is named after something else than what it holds:
- * `rabbit-node-1.dmesg.txt`, `rabbit-node-1/var/log/dmesg`; empty where neither tells.
+ * Whose file it is, by what its name says besides what it holds, else by the nearest directory whose name does:
+ * `rabbit-node-1.dmesg.txt`, `dmesg-rabbit-node-1`, `rabbit-node-1/var/log/dmesg`; empty where neither tells.
  */
 export function ownerOf(file: string): string {
-  const words = file.split("/").map((part) => part.split(".")[0] ?? "");
-  return words.findLast((word) => !NOT_A_NODE.test(word)) ?? "";
+  const words = file.split("/").map((part) => (part.split(".")[0] ?? "").replace(BEFORE, "").replace(BEHIND, ""));
+  return words.findLast((word) => word !== "") ?? "";
 }

@@ -9,7 +9,7 @@
  */
 import { type Anchor, parseStamp, type Stamp } from "../../core/log-clock.ts";
 import type { FactDetail, LogReader } from "./fact.ts";
-import { type Pending, stampedFile } from "./stamped.ts";
+import { endsOf, type Pending, stampedFile } from "./stamped.ts";
 
 const HEAD =
   /^ (\S+) (pacemaker[\w-]*) *\[(\d+)\](?::| (?:\([^)]*\)))?\s+(?:(?:trace|debug|info|notice|warning|error|crit)[^:]{0,8}: )?(.*)$/;
@@ -182,6 +182,7 @@ export function pacemakerReader({ file, modifiedMs, target }: PacemakerOptions):
   let last: { stamp: Stamp; line: number } | undefined;
   let parent: string | undefined;
   let host: string | undefined;
+  let first: Stamp | undefined;
   let lastText = "";
 
   const look = (text: string, line: number) => {
@@ -240,6 +241,7 @@ export function pacemakerReader({ file, modifiedMs, target }: PacemakerOptions):
       lines = line;
       // A resource agent's own lines go on without a stamp.
       if (/^[A-Z0-9]/.test(text)) lastText = text;
+      first ??= parseStamp(text)?.stamp;
       look(text, line);
     },
     end(borrowed) {
@@ -255,7 +257,7 @@ export function pacemakerReader({ file, modifiedMs, target }: PacemakerOptions):
         anchors,
         lines,
         borrowed,
-        parseStamp(lastText)?.stamp,
+        endsOf(first, lastText),
       );
       return { ...read, host, facts: read.facts.filter((fact) => fact.kind !== "transition" || fact.number >= 0) };
     },

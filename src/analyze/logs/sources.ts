@@ -9,6 +9,7 @@ import { OpsError, reasonOf } from "../../core/errors.ts";
 import { type Argv, failureOf } from "../../core/exec.ts";
 import { errorCode, modifiedMsOf } from "../../core/files.ts";
 import { assertLocal } from "../../core/local-path.ts";
+import type { Tie } from "../../core/log-clock.ts";
 import type { ProgramContext } from "../../core/program.ts";
 import { expandPattern, kindOf, readFileBlocks } from "../../core/streams.ts";
 import { HISTORY_ARGV, type HistoryEntry, parseHistory } from "../../records/fencing-history.ts";
@@ -181,6 +182,18 @@ async function ask(context: ProgramContext, argv: Argv, result: ClusterLogs): Pr
 
 type Zero = { file: string; at: DlmReader["zero"] };
 
+/** An epoch may have been written some seconds after what it stands beside. */
+const SAME_BOOT_MS = 10_000;
+
+/** Their boot; undefined where they are of several: files of two nodes whose names do not tell them apart. */
+function sameBoot(zeros: readonly Zero[], borrowed: Tie | undefined): UptimeZero | undefined {
+  const all = zeros.flatMap(({ at }) => at(borrowed) ?? []);
+  // An epoch is better than a stamp without a year and a zone.
+  const sure = all.filter(({ basis }) => basis === "anchored");
+  const [first, ...others] = sure.length > 0 ? sure : all;
+  return first && others.every(({ epochMs }) => Math.abs(epochMs - first.epochMs) <= SAME_BOOT_MS) ? first : undefined;
+}
+
 /** Of the boot that this node is in. */
 function zeroHere({ host }: ProgramContext): UptimeZero | undefined {
   const uptime = Number(host.readText("/proc/uptime")?.split(" ")[0] ?? Number.NaN);
@@ -205,8 +218,7 @@ async function readDlm(
     ends.push(reader.end);
     if (reader.zero()) zeros.push({ file: path, at: reader.zero });
   }
-  // An epoch is better than a stamp without a year and a zone.
-  return zeros.sort((a, b) => Number(b.at()?.basis === "anchored") - Number(a.at()?.basis === "anchored"));
+  return zeros;
 }
 
 async function readDmesg(
@@ -231,9 +243,9 @@ async function readDmesg(
     // The DLM logs of one node and one dmesg are of one node, unless they are named after two.
     const owners = new Set(zeros.map(({ file }) => ownerOf(file)));
     const isOther = [owner, ...owners].every((name) => nodes.some((node) => isSame(node, name)));
-    const zero = own[0] ?? (paths.length === 1 && owners.size === 1 && !isOther ? zeros[0] : undefined);
+    const fitting = own.length > 0 ? own : paths.length === 1 && owners.size === 1 && !isOther ? zeros : [];
     const reader = await feed(path, dmesgReader({ file: path, modifiedMs: await changedMs(path) }));
-    ends.push((borrowed) => reader.endWith(zero?.at(borrowed), borrowed));
+    ends.push((borrowed) => reader.endWith(sameBoot(fitting, borrowed), borrowed));
   }
 }
 

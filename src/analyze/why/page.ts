@@ -88,7 +88,7 @@ export class Page {
   reaches(...kinds: LogFile["kind"][]): boolean {
     const atMs = this.lostMs ?? this.fence.startedMs;
     return this.sources.logs.some(
-      ({ kind, fromMs = Number.NEGATIVE_INFINITY, untilMs = Number.NEGATIVE_INFINITY }) =>
+      ({ kind, fromMs = Number.POSITIVE_INFINITY, untilMs = Number.NEGATIVE_INFINITY }) =>
         kinds.includes(kind) && fromMs <= atMs && untilMs >= atMs,
     );
   }

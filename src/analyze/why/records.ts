@@ -12,7 +12,7 @@
  * - else to what the other lines of its incident belong to, or to the fence that this lies nearest to.
  */
 import type { AnalyzedEvent } from "../event.ts";
-import { covers, type Incident, isManual, isOutcome, TOLERANCE_MS } from "../incidents.ts";
+import { covers, type Incident, isManual, isOutcome, joinIncidents, TOLERANCE_MS } from "../incidents.ts";
 import { actionOf, beginningOf, type Candidate, nearest } from "./candidate.ts";
 
 /** What was recorded longer before a fence's end may be of one that no source at hand has. */
@@ -64,8 +64,11 @@ export function addRecords(candidates: Candidate[], incidents: readonly Incident
     byOwner.delete(undefined);
     const [first] = byOwner.keys();
     const owner = first ?? nearestTo(incident, candidates);
-    if (owner) byOwner.set(owner, [...(byOwner.get(owner) ?? []), ...rest]);
+    const isStray = (line: AnalyzedEvent): boolean =>
+      owner?.endedMs !== undefined && isOutcome(line) && fromEndMs(owner, line) > TOLERANCE_MS;
+    if (owner) byOwner.set(owner, [...(byOwner.get(owner) ?? []), ...rest.filter((line) => !isStray(line))]);
     else candidates.push(ofIncident(incident));
+    candidates.push(...joinIncidents(rest.filter(isStray)).map(ofIncident));
     for (const [candidate, lines] of byOwner) {
       if (!candidate) continue;
       const isTimed = candidate.clock !== undefined && began.some((known) => known.candidate === candidate);
