@@ -2,7 +2,8 @@
  * Which event_ids were there before, in memory that does not grow with the log.
  * Input:  ids, one after the other. Output: whether each is new among the last `span` of them at least.
  */
-export type IdSet = { add: (id: string) => boolean; span: number };
+/** `clear`: for another log, in the room of this one. */
+export type IdSet = { add: (id: string) => boolean; clear: () => void; span: number };
 
 /**
  * Which ids were there before, by 52 bits of each: two tables that take turns, so that memory does not grow. With
@@ -44,6 +45,11 @@ export function idSet(span: number): IdSet {
       if (current[place(current, key)] === key || (previous && previous[place(previous, key)] === key)) return false;
       insert(key);
       return true;
+    },
+    clear() {
+      current.fill(0);
+      previous = undefined;
+      used = 0;
     },
   };
 }

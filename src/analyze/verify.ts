@@ -11,7 +11,7 @@ import { decodeLine, isEvent } from "./decode.ts";
 import type { AnalyzedEvent, Evidence } from "./event.ts";
 import { type Filters, matchesEvent } from "./filter.ts";
 import { HEAD_KEYS } from "./head.ts";
-import { idSet } from "./id-set.ts";
+import { type IdSet, idSet } from "./id-set.ts";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
@@ -86,8 +86,11 @@ export type LineChecker = {
  * For one log; its rotated files are fed one after the other, oldest first. Problems of events that `filters` does not ask
  * for are left out; a line that is no event is nobody's, and always told.
  */
-export function lineChecker(filters: Filters): LineChecker {
-  const ids = idSet(DUPLICATE_SPAN);
+export const duplicateIds = (): IdSet => idSet(DUPLICATE_SPAN);
+
+/** `ids`: of the log before, whose room they have. */
+export function lineChecker(ids: IdSet, filters: Filters): LineChecker {
+  ids.clear();
   let before: { recordedMs: number; evidence: Evidence } | undefined;
   let lines = 0;
   let events = 0;
