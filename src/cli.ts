@@ -76,7 +76,12 @@ export async function runSibling(
 ): Promise<number> {
   const subcommand = SUBCOMMANDS.find(({ name }) => name === word);
   if (!subcommand) throw new OpsError("bug", `fencepost-${word}: no such subcommand`);
-  return subcommand.run(await programContext(), words, `fencepost-${word}`);
+  const context = await programContext();
+  if (words[0] === "--version" || words[0] === "-V") {
+    await context.out(`${VERSION}\n`);
+    return 0;
+  }
+  return subcommand.run(context, words, `fencepost-${word}`);
 }
 
 export async function runCli(

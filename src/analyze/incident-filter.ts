@@ -9,9 +9,8 @@
  */
 import type { AnalyzedEvent } from "./event.ts";
 import { type Filters, matchesContext, matchesName } from "./filter.ts";
-import { type Incident, type IncidentResult, operationOf } from "./incidents.ts";
+import { type Incident, operationOf, RESULTS } from "./incidents.ts";
 
-const RESULTS = ["succeeded", "failed", "refused", "unknown"] as const satisfies IncidentResult[];
 const IS_RESULT: ReadonlySet<string> = new Set(RESULTS);
 /** What --status can name of a fence. */
 export const FENCE_STATUSES = [...RESULTS, "initiated", "requested", "completed"] as const;

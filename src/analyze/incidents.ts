@@ -35,7 +35,9 @@ export const LONGEST_FENCE_MS = 1_800_000;
 /** Looking for what is over costs as much as what is open: not after every line. */
 const SWEEP_EVERY = 256;
 
-export type IncidentResult = "succeeded" | "failed" | "refused" | "unknown";
+export const RESULTS = ["succeeded", "failed", "refused", "unknown"] as const;
+/** unknown: it was asked for, and nobody recorded how it ended. */
+export type IncidentResult = (typeof RESULTS)[number];
 
 export type Incident = {
   /** event_id of its first line (the outcome's where there is no event). */

@@ -137,6 +137,7 @@ liveDescribe("the source document's lines", ["jq"], () => {
 
 it("answers to the name fencepost-analyze", () => {
   expect(shell("fencepost-analyze count --json --by action")).toBe(shell("fencepost analyze count --json --by action"));
+  expect(shell("fencepost-analyze --version")).toBe(shell("fencepost --version"));
 });
 
 it("ends quietly when its reader has had enough", () => {

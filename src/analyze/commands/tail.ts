@@ -12,6 +12,7 @@ import { decodeLine, isEvent } from "../decode.ts";
 import type { AnalyzedEvent } from "../event.ts";
 import { matchesEvent } from "../filter.ts";
 import { compressionOf, DETAILED, findInputs, logDirectoryOf, OUTCOMES, rotatedFilesOf } from "../inputs.ts";
+import { recordedMs } from "../order.ts";
 import { visible } from "../report/words.ts";
 import { paintFor, paintStatus, showFilesystems, showTime } from "../table.ts";
 import { type FollowedLine, type FollowNote, follow, type Verdict } from "../tail.ts";
@@ -85,6 +86,7 @@ export const tail: AnalyzeCommand = {
       }
       const more = bad.reduce((sum, { count }) => sum + Math.max(0, count - SHOWN_BAD), 0);
       if (more > 0) context.err(`${more} more ${more === 1 ? "line is" : "lines are"} no fence event`);
+      // Lines of several logs come in the order in which they were written, however late that was.
       const events = begun.flat().sort((a, b) => recordedMs(a) - recordedMs(b));
       for (const event of events.filter(isNew).slice(-last)) await context.out(show(event));
       // The first to fail (a closed pipe, a bad line with --strict) ends them all.
@@ -114,10 +116,6 @@ async function beginningOf(
     }
   }
 }
-
-/** Lines of several logs come in the order in which they were written, however late that was. */
-const recordedMs = ({ record, timeMs }: AnalyzedEvent): number =>
-  typeof record.recorded_ms === "number" ? record.recorded_ms : timeMs;
 
 function rememberIds(): (event: AnalyzedEvent) => boolean {
   const seen = new Set<string>();

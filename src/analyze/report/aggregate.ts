@@ -7,13 +7,9 @@
  * in silence. Durations are kept in steps of 5 %, so medians are right to 5 %.
  */
 
-import type { Duration } from "../incidents.ts";
+import { type Duration, type IncidentResult, RESULTS } from "../incidents.ts";
 import { packDuration } from "./duration.ts";
 import { cut, Dictionary, Kinds, Ring, Spread } from "./stores.ts";
-
-export const RESULTS = ["succeeded", "failed", "refused", "unknown"] as const;
-/** unknown: it was asked for, and nobody recorded how it ended. */
-export type IncidentResult = (typeof RESULTS)[number];
 
 export const CONTEXTS = ["found", "none", "unknown", "disabled"] as const;
 export type Context = (typeof CONTEXTS)[number];

@@ -9,14 +9,8 @@
 import type { HeatmapSeriesOption } from "echarts/charts";
 import type { EChartsCoreOption } from "echarts/core";
 import { counted, showNumber } from "../../core/text.ts";
-import {
-  type Bucket,
-  type BucketUnit,
-  type DurationBin,
-  type NodeRow,
-  RESULTS,
-  type ReportNumbers,
-} from "./aggregate.ts";
+import { RESULTS } from "../incidents.ts";
+import type { Bucket, BucketUnit, DurationBin, NodeRow, ReportNumbers } from "./aggregate.ts";
 import { formatDuration, html, localDay, visible } from "./words.ts";
 
 export const CHART_NAMES = ["timeline", "heat", "filesystems", "durations"] as const;

@@ -7,7 +7,8 @@
  */
 import { createHash } from "node:crypto";
 import { counted, showNumber } from "../../core/text.ts";
-import { RESULTS, type ReportNumbers } from "./aggregate.ts";
+import { RESULTS } from "../incidents.ts";
+import type { ReportNumbers } from "./aggregate.ts";
 import type { Pictures } from "./charts.ts";
 import { CLIENT_SCRIPT } from "./client.ts";
 import { type PageNumbers, RESULT_WORDS, renderSections } from "./sections.ts";

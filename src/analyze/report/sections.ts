@@ -3,15 +3,14 @@
  * Names are hostile data: they go through html(), without exception.
  */
 import { counted, showNumber } from "../../core/text.ts";
+import { type IncidentResult, RESULTS } from "../incidents.ts";
 import {
   type Context,
   type DurationRow,
   type IncidentColumns,
-  type IncidentResult,
   type Kind,
   NO_TIME,
   type NodeRow,
-  RESULTS,
   type ReportNumbers,
 } from "./aggregate.ts";
 import { bucketName, HEAT_LEVELS, heatBound, heatMost, heatNodes, type Picture, type Pictures } from "./charts.ts";
