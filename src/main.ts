@@ -53,10 +53,25 @@ const loadHost = async (): Promise<Host> => (await import("./core/host.ts")).rea
 /** Wide enough for any table, narrow enough to read: where nobody tells how wide the reader's screen is. */
 const PIPED_COLUMNS = 200;
 
-async function programContext(): Promise<ProgramContext> {
+/** makedev(1, 3), see null(4). */
+const DEV_NULL = 0x103;
+
+/** Loads node:tty, which takes 3 ms, only for what may be a terminal. */
+async function writesToTerminal(): Promise<boolean> {
+  const { fstatSync } = await import("node:fs");
+  try {
+    const stdout = fstatSync(1);
+    if (!stdout.isCharacterDevice() || stdout.rdev === DEV_NULL) return false;
+  } catch {
+    return false; // it is closed
+  }
   const { isatty } = await import("node:tty");
+  return isatty(1);
+}
+
+async function programContext(): Promise<ProgramContext> {
   const { writeToStdout } = await import("./core/streams.ts");
-  const isTerminal = isatty(1);
+  const isTerminal = await writesToTerminal();
   const told = Number(process.env.COLUMNS);
   return {
     host: await loadHost(),

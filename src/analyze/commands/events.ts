@@ -1,21 +1,12 @@
 /**
  * `events`: the events that match, as recorded (--json: the lines as they stand in the log) or as a table.
  */
+import type { Terminal } from "../../core/program.ts";
 import type { AnalyzeCommand } from "../command.ts";
 import { withLogs } from "../command.ts";
 import type { AnalyzedEvent } from "../event.ts";
 import { leaveGarbage } from "../garbage.ts";
 import { readBatches } from "../read.ts";
-import {
-  type Column,
-  fitColumns,
-  paintFor,
-  paintStatus,
-  renderTable,
-  showFilesystems,
-  showTime,
-  showZone,
-} from "../table.ts";
 
 export const events: AnalyzeCommand = {
   command: "events [files..]",
@@ -29,7 +20,7 @@ export const events: AnalyzeCommand = {
   async run(context, args) {
     let isEmpty = args.filters.limit !== 0;
     await withLogs(context, args, async (logs) => {
-      const table = args.json ? undefined : textTable(context.terminal);
+      const table = args.json ? undefined : await textTable(context.terminal);
       for await (const batch of readBatches(logs, { stream: "asked", lineNumbers: false })) {
         isEmpty = false;
         const text = table ? table(batch) : batch.map(jsonLine).join("");
@@ -45,28 +36,6 @@ export const events: AnalyzeCommand = {
 /** The line as it was written; one of the readable log as the record it stands for. */
 const jsonLine = ({ raw, record }: AnalyzedEvent): string => `${raw.startsWith("{") ? raw : JSON.stringify(record)}\n`;
 
-function textTable(terminal: Parameters<typeof paintFor>[0]): (batch: readonly AnalyzedEvent[]) => string {
-  const paint = paintFor(terminal);
-  const columns: Column[] = [
-    { title: `TIME ${showZone()}` },
-    { title: "ACTION" },
-    { title: "NODE", flexible: true },
-    { title: "STATUS", paint: (text) => paintStatus(paint, text) },
-    { title: "GFS2", flexible: true },
-    { title: "RECORDER", flexible: true, givesWay: 1 },
-  ];
-  let widths: number[] | undefined;
-  return (batch) => {
-    const rows = batch.map((event) => [
-      showTime(event.timeMs),
-      event.action,
-      event.target,
-      event.status,
-      showFilesystems(event),
-      event.recorder,
-    ]);
-    const title = widths === undefined;
-    widths ??= fitColumns(columns, rows, terminal.columns);
-    return renderTable(columns, rows, { terminal, title, widths });
-  };
-}
+/** With the libraries that paint and measure text, which take 3 ms to load. */
+const textTable = async (terminal: Terminal): Promise<(batch: readonly AnalyzedEvent[]) => string> =>
+  (await import("../event-table.ts")).eventTable(terminal);
