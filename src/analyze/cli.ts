@@ -2,17 +2,17 @@
  * `fencepost analyze SUBCOMMAND [FILE…]`, also called as `fencepost-analyze`: words → options → the subcommand's module.
  * Errors: OpsError usage for words that are not understood.
  */
-import type { Argv, Options } from "yargs";
+import type { Options } from "yargs";
 import { OpsError } from "../core/errors.ts";
 import type { ProgramContext } from "../core/program.ts";
-import { createParser, helpColumns } from "../core/words.ts";
 import type { AnalyzeArgs, AnalyzeCommand } from "./command.ts";
 import { type FilterName, type FilterWords, parseFilters } from "./filter.ts";
-import { wrapText } from "./wrap.ts";
+import type { Subcommand } from "./parser.ts";
+import { plainWords } from "./plain-words.ts";
 
 type Listed = { name: string; describe: string; load: () => Promise<AnalyzeCommand> };
 
-const COMMANDS: readonly Listed[] = [
+export const COMMANDS: readonly Listed[] = [
   {
     name: "events",
     describe: "show the events that match",
@@ -104,19 +104,12 @@ const COMMON_OPTIONS = {
   strict: { describe: "lines that are no events are an error", type: "boolean", default: false },
 } as const satisfies Record<string, Options>;
 
-const INPUT =
-  "FILE: logs, directories, globs, compressed or rotated, - for stdin; without any the recorder's log directory " +
-  "($LOG_DIR, /var/log/gfs2-fencing) with what waits in its spool.";
-const EXIT_CODES_HELP =
-  "Exit: 0 done · 1 verify, reconcile: something is wrong · 64 wrong words · 65 no such log, one cut while it was read, or bad lines with --strict · " +
-  "69 a tool is missing, or the fencer cannot be asked · 74 a file cannot be read · 76 --history: no fencing history · " +
-  "107 report, export: a name that is no regular file · 124 no answer in time";
-
 /** `called` is how the user writes our name: `fencepost analyze` or `fencepost-analyze`. */
 export async function runAnalyze(context: ProgramContext, words: readonly string[], called: string): Promise<number> {
   const [word] = words;
   if (word === undefined || word === "--help" || word === "-h" || word === "help") {
-    await context.out(await helpForAll(context, called));
+    const { helpForAll } = await import("./parser.ts");
+    await context.out(await helpForAll(context, called, COMMANDS));
     return 0;
   }
   const listed = COMMANDS.find(({ name }) => name === word);
@@ -124,88 +117,25 @@ export async function runAnalyze(context: ProgramContext, words: readonly string
     throw new OpsError("usage", `${called}: unknown subcommand '${word.slice(0, 100)}'`, { hint: `${called} --help` });
   }
   const command = await listed.load();
-  const name = `${called} ${listed.name}`;
-  const parser = parserFor(command, name, context);
-  // A required word is not asked for when help is.
-  const end = words.indexOf("--");
-  if (words.slice(1, end === -1 ? undefined : end).some((given) => given === "--help" || given === "-h")) {
-    await context.out(await helpOf(parser, command, called, context));
-    return 0;
-  }
-  const parsed = await parser.parseAsync(words.slice(1).map((given) => (given === "-" ? STDIN_WORD : given)));
-  const argv = Object.fromEntries(Object.entries(parsed).map(([key, value]) => [key, withStdin(value)]));
-  if (argv.help === true) {
-    await context.out(await helpOf(parser, command, called, context));
-    return 0;
-  }
-  return (await command.run(context, await argsFrom(argv, context, command.statuses))) ?? 0;
+  const given = words.slice(1);
+  const subcommand = withOptions(command);
+  const own =
+    plainWords(given, command.command, subcommand.options) ??
+    (await (await import("./parser.ts")).parseWords(context, { words: given, called, name: listed.name }, subcommand));
+  if (!own) return 0;
+  return (await command.run(context, await argsFrom(own, context, command.statuses))) ?? 0;
 }
 
-/** yargs 18 drops a lone `-` from the positionals, so it travels under another name. */
-const STDIN_WORD = "\u0000-";
-
-function withStdin(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withStdin);
-  return value === STDIN_WORD ? "-" : value;
-}
-
-async function helpForAll(context: ProgramContext, called: string): Promise<string> {
-  let parser = createParser(context, called).usage(
-    `${called} SUBCOMMAND [FILE…]\n\nAnswers questions about recorded fence events.`,
-  );
-  for (const { name, describe } of COMMANDS) parser = parser.command(name, describe);
-  const examples = [
-    ["events --node compute-node-3 --since 2h", "what happened to a node"],
-    ["count --by action", "how often each action"],
-    ["SUBCOMMAND --help", "options and examples of one"],
-  ] as const;
-  return helpOf(parser, { examples }, called, context);
-}
-
-/** yargs would break the commands of examples in the middle; here they stay on one line, to be copied. */
-async function helpOf(
-  parser: Argv,
-  { examples }: Pick<AnalyzeCommand, "examples">,
-  called: string,
-  { terminal }: Pick<ProgramContext, "terminal">,
-): Promise<string> {
-  const columns = helpColumns(terminal);
-  const commands = examples.map(([line]) => `  ${called} ${line}`);
-  const start = Math.min(Math.max(...commands.map(({ length }) => length)) + 2, Math.floor(columns / 2) + 4);
-  const rows = examples.map(([, what], index) => {
-    const command = commands[index] ?? "";
-    const isShort = command.length + 2 <= start;
-    const text = wrapText(what, columns, start, isShort ? command.padEnd(start) : " ".repeat(start));
-    return isShort ? text : `${command}\n${text}`;
-  });
-  const notes = wrapText(INPUT, columns, 6) + wrapText(EXIT_CODES_HELP, columns, 0);
-  return `${await parser.getHelp()}\n\nExamples:\n${rows.join("")}\n${notes}`;
-}
-
-function parserFor(command: AnalyzeCommand, name: string, context: ProgramContext): Argv {
+/** With all the options that it understands. */
+export function withOptions(command: AnalyzeCommand): Subcommand {
   const filterNames = command.filters ?? FILTER_NAMES;
-  const [, ...positionals] = command.command.split(" ");
-  const words = positionals
-    .join(" ")
-    .replace("[files..]", "[FILE…]")
-    .replace(/<([\w-]+)>/g, (_, word: string) => word.toUpperCase());
-  return createParser(context, name)
-    .usage(`${name}${words === "" ? "" : ` ${words}`}\n\n${command.describe}`)
-    .command(["$0", ...positionals].join(" "), false, (inner) => {
-      let result = inner;
-      for (const [positional, options] of Object.entries(command.positionals ?? {})) {
-        result = result.positional(positional, { type: "string", ...options });
-      }
-      return positionals.includes("[files..]")
-        ? result.positional("files", { type: "string", array: true, default: [] }).hide("files")
-        : result;
-    })
-    .options({ ...(command.options ?? {}) })
-    .options(Object.fromEntries(filterNames.map((filter) => [filter, FILTER_OPTIONS[filter]])))
-    .options(command.statuses ? { status: { type: "string", describe: command.statuses.join(", ") } } : {})
-    .options(COMMON_OPTIONS)
-    .group([...filterNames], "Which events:")
-    .strict();
+  const options = {
+    ...command.options,
+    ...Object.fromEntries(filterNames.map((filter) => [filter, FILTER_OPTIONS[filter]])),
+    ...(command.statuses && { status: { type: "string" as const, describe: command.statuses.join(", ") } }),
+    ...COMMON_OPTIONS,
+  };
+  return { command, options, filterNames };
 }
 
 /**
