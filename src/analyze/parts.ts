@@ -9,9 +9,10 @@ import { availableParallelism } from "node:os";
 import { OpsError } from "../core/errors.ts";
 import { type Argv, type Reading, startReading } from "../core/exec.ts";
 import type { ProgramContext } from "../core/program.ts";
-import { lineStartAt, readFileBlocks, readStreamBlocks } from "../core/streams.ts";
+import { lineStartAt, readStreamBlocks } from "../core/streams.ts";
 import { NO_FILTERS } from "./filter.ts";
 import { createScanner } from "./scan.ts";
+import { type Found, searchFile } from "./search.ts";
 
 /** The first word of the other process; no subcommand of users. */
 export const PART_WORD = "--part-of-a-search";
@@ -23,8 +24,8 @@ const NEWLINE = 0x0a;
 const WORTH_A_PROCESS_BYTES = 24 * 1024 * 1024;
 const MOST_PARTS = 4;
 /** What this process has searched when the others have started. */
-const HEAD_START_BYTES = 48 * 1024 * 1024;
-const HELD_BYTES = 8 * 1024 * 1024;
+const HEAD_START_BYTES = 112 * 1024 * 1024;
+const HELD_BYTES = 2 * 1024 * 1024;
 const PIPE_CHUNK_BYTES = 128 * 1024;
 /** Every core searches already: a compiler beside it would take its time from the search (measured: a fifth). */
 const SEARCH_ENVIRONMENT = { BUN_JSC_useConcurrentJIT: "0" };
@@ -110,25 +111,26 @@ export async function runPart({ out }: ProgramContext, text: string): Promise<nu
   // Nobody reads before the other process has searched its own part, and a pipe holds 64 KB: what is found is held.
   let held = Buffer.allocUnsafeSlow(2 * HELD_BYTES);
   let used = 0;
-  const hold = (bytes: Uint8Array) => {
-    if (used + bytes.length > held.length) {
-      const larger = Buffer.allocUnsafeSlow(2 * (used + bytes.length));
-      held.copy(larger, 0, 0, used);
-      held = larger;
-    }
-    held.set(bytes, used);
-    used += bytes.length;
+  const reserve = (sizeBytes: number) => {
+    if (used + sizeBytes <= held.length) return;
+    const larger = Buffer.allocUnsafeSlow(2 * (used + sizeBytes));
+    held.copy(larger, 0, 0, used);
+    held = larger;
   };
-  const holdText = (text: string) => hold(Buffer.from(text, "latin1"));
-  for await (const block of readFileBlocks(path, "none", { start, end, allocate: scanner.allocate })) {
-    if (block.kind === "oversize") holdText(`!${block.offset} ${block.length}\n\n`);
-    else {
-      scanner.scan(block, (bytes, from, to, _, offset) => {
-        holdText(`${offset}\n`);
-        hold(bytes.subarray(from, to));
-        holdText("\n");
-      });
-    }
+  const holdText = (text: string) => {
+    reserve(text.length);
+    used += held.write(text, used, "latin1");
+  };
+  const found: Found = {
+    decode(bytes, from, to, _, offset) {
+      holdText(`${offset}\n`);
+      reserve(to - from + 1);
+      used += bytes.copy(held, used, from, to);
+      holdText("\n");
+    },
+    tooLong: (_, offset, length) => holdText(`!${offset} ${length}\n\n`),
+  };
+  for await (const _ of searchFile(path, { start, end }, scanner, found, true)) {
     if (used < HELD_BYTES) continue;
     await out(held.subarray(0, used));
     used = 0;

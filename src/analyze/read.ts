@@ -33,14 +33,13 @@ import { type Chain, findInputs, type Inputs, isRecordersOwn, type LogFile } fro
 import { inOrder, type Misplaced, REORDER_WINDOW, recordedMs } from "./order.ts";
 import { type Candidate, type Part, partsOf, startPart } from "./parts.ts";
 import { readPending } from "./pending.ts";
-import { createScanner, decidedByHead, needlesOf, type Scanner, type ScanOptions } from "./scan.ts";
+import { createScanner, decidedByHead, needlesOf, type ScanOptions } from "./scan.ts";
+import { type Found, type SearchPart, scanBlock, searchFile } from "./search.ts";
 
 /** Copies of a line in several logs carry the same recorded_ms and come close together; in one log a rotation apart. */
 const SEEN_IDS = 65_536;
 /** All open files together; each has two buffers of its share, and room for the longest line. */
 const CHUNK_BUDGET_BYTES = 16 * 1024 * 1024;
-/** Below this a search is done before the faster one is ready. */
-const WORTH_COMPILING_BYTES = 8 * 1024 * 1024;
 /** What a block holds is parsed before garbage is looked at again. */
 const MAX_CHUNK_BYTES = 256 * 1024;
 /** About 40 MB of parsed events. */
@@ -308,9 +307,7 @@ async function* readPlain(
   }
   const firstLine = start === 0 ? 1 : lineNumbers ? 1 + (await countLines(path, start)) : 0;
   const reader = createReader(logs, file, filters, firstLine, heads);
-  const allocate = open === 1 && sizeBytes - start >= WORTH_COMPILING_BYTES ? reader.allocate : undefined;
-  const part = { start, sizeBytes, chunkBytes: chunkFor(open), allocate };
-  for await (const block of readFileBlocks(path, "none", part)) yield reader.eventsOf(block);
+  yield* reader.eventsIn(path, { start, sizeBytes, chunkBytes: chunkFor(open) }, open === 1);
 }
 
 /** The first part here, the others on other cores meanwhile. */
@@ -322,12 +319,8 @@ async function* readInParts(
   self: Argv,
 ): AsyncGenerator<AnalyzedEvent[]> {
   const parts = others.map((part) => ({ ...part, ...startPart(self, part) }));
-  const searchHere = async function* ({ path, start, end }: Part): AsyncGenerator<AnalyzedEvent[]> {
-    const reader = createReader(logs, file, filters, start === 0 ? 1 : 0);
-    for await (const block of readFileBlocks(path, "none", { start, end, allocate: reader.allocate })) {
-      yield reader.eventsOf(block);
-    }
-  };
+  const searchHere = ({ path, start, end }: Part): AsyncGenerator<AnalyzedEvent[]> =>
+    createReader(logs, file, filters, start === 0 ? 1 : 0).eventsIn(path, { start, end }, true);
   try {
     yield* searchHere(here);
     for (const part of parts) {
@@ -359,9 +352,10 @@ function eventsAmong(logs: Logs, file: LogFile, filters: Filters, candidates: re
 }
 
 type Reader = {
-  allocate: Scanner["allocate"];
   /** Of a block, in its order. */
   eventsOf: (block: Block) => AnalyzedEvent[];
+  /** Of a part of a plain file, a block's worth at a time. See searchFile. */
+  eventsIn: (path: string, part: SearchPart, isAlone: boolean) => AsyncGenerator<AnalyzedEvent[]>;
 };
 
 function createReader(
@@ -377,23 +371,34 @@ function createReader(
     const evidence: Placed = { file: name, line, offset };
     addBadLine(logs.bad, { evidence, reason });
   };
-  const eventsOf = (block: Block): AnalyzedEvent[] => {
-    if (block.kind === "oversize") {
-      bad(scanner.line(), block.offset, `a line of ${block.length} bytes`);
-      scanner.skipLine();
-      return [];
-    }
-    const events: AnalyzedEvent[] = [];
-    collectGarbage(logs);
-    scanner.scan(block, (bytes, from, to, line, offset) => {
+  let events: AnalyzedEvent[] = [];
+  const found: Found = {
+    decode(bytes, from, to, line, offset) {
       leaveGarbage(logs, to - from);
       const decoded = decodeLine(bytes.toString("utf8", from, to), { file: name, line });
       if (!isEvent(decoded)) bad(line, offset, decoded.reason);
       else if (matchesEvent(filters, decoded)) events.push(decoded);
-    });
-    return events;
+    },
+    tooLong: (line, offset, length) => bad(line, offset, `a line of ${length} bytes`),
   };
-  return { allocate: scanner.allocate, eventsOf };
+  const taken = (): AnalyzedEvent[] => {
+    const batch = events;
+    events = [];
+    return batch;
+  };
+  return {
+    eventsOf(block) {
+      collectGarbage(logs);
+      scanBlock(block, scanner, found);
+      return taken();
+    },
+    async *eventsIn(path, part, isAlone) {
+      for await (const _ of searchFile(path, part, scanner, found, isAlone)) {
+        yield taken();
+        collectGarbage(logs);
+      }
+    },
+  };
 }
 
 /** Where a line begins, for one whose number is counted only if it is to be shown. */

@@ -8,7 +8,7 @@ import type { Block } from "../core/streams.ts";
 import { PLACEHOLDERS } from "./decode.ts";
 import { type Filters, isGlob, matchesName } from "./filter.ts";
 import { eachMember, FILESYSTEMS_INDEX, HEAD_KEYS, type Head, headIndex, Names, newHead, readHead } from "./head.ts";
-import { createUsualLines, createWatch, ESCAPE } from "./usual-lines/pass.ts";
+import { createWatch, ESCAPE, passUsualIn } from "./usual-lines/pass.ts";
 
 const NEWLINE = 0x0a;
 const QUOTE = 0x22;
@@ -22,15 +22,17 @@ export type LineHandler = (bytes: Buffer, from: number, to: number, line: number
 export type HeadHandler = (bytes: Buffer, head: Head) => void;
 
 export type Scanner = {
-  /** For the blocks of a big file: a buffer in which they are scanned faster. */
-  allocate: ((sizeBytes: number) => Buffer) | undefined;
+  /** Of these one must stand in a line that is asked for; undefined where any may be. */
+  words: readonly Buffer[] | undefined;
   scan: (block: Extract<Block, { kind: "lines" }>, decode: LineHandler) => void;
   /** The number of the line that comes next; 0 when they are not counted. */
   line: () => number;
-  /** Counts a line that was not in a block. */
-  skipLine: () => void;
+  /** Counts lines that were not in a block. */
+  skipLines: (count: number) => void;
 };
 
+/** The end of a word is its own (`"target_node":"compute-node-77"`); what is found by it is looked at anyway. */
+const MOST_OF_A_WORD = 64;
 /** Calls per line into the search for bytes cost more than what they save beyond this. */
 const MAX_NEEDLES = 3;
 
@@ -141,7 +143,7 @@ export const decidedByHead = (filters: Filters): boolean => decisionsOf(filters)
 
 export function createScanner({ filters, firstLine, heads, everyLine, ...given }: ScanOptions): Scanner {
   const needles = heads || everyLine ? undefined : (given.needles ?? needlesOf(filters));
-  const usualLines = needles && createUsualLines(needles);
+  const words = needles?.map((needle) => Buffer.from(needle.slice(-MOST_OF_A_WORD), "latin1"));
   const decisions = needles || everyLine ? undefined : decisionsOf(filters);
   const byHead = decisions !== undefined && (decisions.length > 0 || heads !== undefined);
   const keys = [...new Set([...(decisions ?? []).map(({ index }) => index), ...(heads?.keys ?? [])])];
@@ -174,7 +176,7 @@ export function createScanner({ filters, firstLine, heads, everyLine, ...given }
     if (offset === 0 && bytes[from] === 0xef && bytes[from + 1] === 0xbb && bytes[from + 2] === 0xbf) from += 3;
     const view = bytes.subarray(0, last);
     const plain = new Uint8Array(view.buffer, view.byteOffset, view.length); // its indexOf is a third faster
-    const passUsual = usualLines?.within(view);
+    const passUsual = words && passUsualIn(view, words);
     // No line with one of these is left alone.
     const nextWatched = byHead ? createWatch(view, [0, ESCAPE]) : undefined;
     let quiet = nextWatched?.(from) ?? -1;
@@ -210,11 +212,11 @@ export function createScanner({ filters, firstLine, heads, everyLine, ...given }
     }
   };
   return {
-    allocate: usualLines?.allocate,
+    words,
     scan,
     line: () => line,
-    skipLine: () => {
-      line += step;
+    skipLines: (count) => {
+      line += step * count;
     },
   };
 }

@@ -96,8 +96,6 @@ export type ReadPart = {
   sizeBytes?: number;
   /** Less where many files are open at once. */
   chunkBytes?: number;
-  /** Where to have the buffer from. */
-  allocate?: ((sizeBytes: number) => Buffer) | undefined;
 };
 
 /** Something to read from; `next` fills `into` from `at` and says how many bytes, 0 at the end. */
@@ -249,13 +247,13 @@ function piecesOf(block: LineBlock): Block[] {
 
 async function* blocksOf(
   feed: Feed,
-  { start = 0, chunkBytes = CHUNK_BYTES, allocate = Buffer.allocUnsafeSlow }: ReadPart,
+  { start = 0, chunkBytes = CHUNK_BYTES }: ReadPart,
   path: string,
 ): AsyncGenerator<Block> {
   // What is left of a line moves in front of what is read next, which is read only when this has been looked at: the
   // bytes are then still in the core's cache.
   const room = MAX_LINE_BYTES;
-  const bytes = allocate(room + chunkBytes);
+  const bytes = Buffer.allocUnsafeSlow(room + chunkBytes);
   let carried = 0;
   let offset = start; // in the file, of the first carried byte
   let skipped = 0; // bytes of a line that is too long

@@ -1,0 +1,113 @@
+/**
+ * The lines in question of a big file for one word, where they lie in the page cache: the file's pages stand in the
+ * compiled search's own memory, window after window.
+ * Input:  a plain file, a part of it that begins with a line, the word: without newline or backslash.
+ * Output: each line that has to be looked at, whole and copied; how far it came. What it leaves to the ordinary reader: a
+ *         line that is too long or has no newline, and all behind it; a file that is cut meanwhile, or on which the disk
+ *         fails; one that begins otherwise than logs do; and any where the runtime has no SIMD (on x64 a CPU without AVX)
+ *         or nothing can be mapped.
+ */
+import { HUGE_PAGE_BYTES, openMapped, toHugePage } from "../../core/mapped-file.ts";
+import { MAX_LINE_BYTES } from "../../core/streams.ts";
+import { MODULE } from "./module.ts";
+
+const OPEN = 0x7b;
+const PAGE_BYTES = 64 * 1024;
+/** Of the module's memory: the word; a line; from the next huge page on the window; and what the search reads behind it. */
+const LINE_AT = PAGE_BYTES;
+const LINE_ROOM = MAX_LINE_BYTES + PAGE_BYTES;
+/** A line begins anywhere in the first huge page: what is behind that is more than the longest line. */
+const WINDOW_BYTES = 4 * HUGE_PAGE_BYTES;
+const MEMORY_PAGES = (LINE_AT + LINE_ROOM + HUGE_PAGE_BYTES + WINDOW_BYTES + PAGE_BYTES) / PAGE_BYTES;
+
+/** Of lines looked at: then it yields, as what was made of them takes several times the room. */
+const ENOUGH_BYTES = 256 * 1024;
+
+type Exports = {
+  passUsual: (from: number, to: number, word: number, length: number) => number;
+  lines: { value: number };
+  takeLine: (from: number, to: number, into: number) => number;
+};
+
+/** The place where a line begins, and how many lines of this part lie before it. */
+export type Place = { offset: number; lines: number };
+
+/** A line without its newline: so many bytes of `bytes`, good until the next. */
+export type LookAt = (bytes: Buffer, length: number, place: Readonly<Place>) => void;
+
+/** Yields after each window or less of it; returns the place before which all is searched. Errors: the system's, of opening. */
+export function* searchMapped(
+  path: string,
+  { start, end }: { start: number; end: number },
+  word: Buffer,
+  lookAt: LookAt,
+): Generator<undefined, Place> {
+  const place: Place = { offset: start, lines: 0 };
+  const compiled = compile();
+  const file = compiled && openMapped(path);
+  if (!compiled || !file) return place;
+  const { memory, exports } = compiled;
+  memory.set(word);
+  const windowAt = LINE_AT + LINE_ROOM + toHugePage(memory.subarray(LINE_AT + LINE_ROOM));
+  const window = memory.subarray(windowAt, windowAt + WINDOW_BYTES);
+  const line = Buffer.from(memory.buffer, LINE_AT, LINE_ROOM);
+  try {
+    for (let before = -1; place.offset < end && place.offset > before; ) {
+      before = place.offset;
+      const first = before - (before % HUGE_PAGE_BYTES);
+      const last = Math.min(end, first + WINDOW_BYTES);
+      // No page behind the last is mapped, as there the search reads on for some bytes.
+      if (!file.show(window.subarray(0, last - first), first)) break;
+      const isWhole = searchWindow(exports, word.length, { shift: windowAt - first, last }, place, line, lookAt);
+      yield;
+      if (!isWhole) break;
+    }
+  } finally {
+    file.close(window);
+  }
+  return place;
+}
+
+/** False for what the ordinary reader has to look at; else `place` has come to the last line of the window, or as far as is enough. */
+function searchWindow(
+  { passUsual, lines, takeLine }: Exports,
+  wordLength: number,
+  { shift, last }: { shift: number; last: number },
+  place: Place,
+  line: Buffer,
+  lookAt: LookAt,
+): boolean {
+  const to = last + shift;
+  for (let lookedAt = 0; place.offset < last && lookedAt < ENOUGH_BYTES; ) {
+    let length: number;
+    try {
+      const from = passUsual(place.offset + shift, to, 0, wordLength);
+      place.offset = from - shift;
+      place.lines += lines.value;
+      if (from === to) return true;
+      const longest = Math.min(to, from + MAX_LINE_BYTES + 1);
+      length = takeLine(from, longest, LINE_AT);
+      if (length === -1) return longest === to;
+    } catch (error) {
+      if (error instanceof WebAssembly.RuntimeError) return false; // a page was gone
+      throw error;
+    }
+    if (place.offset === 0 && line[0] !== OPEN) return false; // a byte order mark, or it is compressed
+    lookAt(line, length, place);
+    place.offset += length + 1;
+    place.lines += 1;
+    lookedAt += length;
+  }
+  return true;
+}
+
+function compile(): { memory: Uint8Array<ArrayBuffer>; exports: Exports } | undefined {
+  try {
+    const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES });
+    const module = new WebAssembly.Module(Buffer.from(MODULE, "base64"));
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    return { memory: new Uint8Array(memory.buffer), exports: exports as unknown as Exports };
+  } catch {
+    return undefined; // no SIMD, no WebAssembly at all, or no memory for it
+  }
+}
