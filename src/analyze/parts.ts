@@ -24,7 +24,7 @@ const NEWLINE = 0x0a;
 const WORTH_A_PROCESS_BYTES = 24 * 1024 * 1024;
 const MOST_PARTS = 4;
 /** What this process has searched when the others have started. */
-const HEAD_START_BYTES = 112 * 1024 * 1024;
+const HEAD_START_BYTES = 64 * 1024 * 1024;
 const HELD_BYTES = 2 * 1024 * 1024;
 const PIPE_CHUNK_BYTES = 128 * 1024;
 /** Every core searches already: a compiler beside it would take its time from the search (measured: a fifth). */

@@ -30,7 +30,8 @@ export async function* searchFile(
   let { start } = part;
   const end = part.end ?? part.sizeBytes ?? start;
   const [word, ...others] = scanner.words ?? [];
-  if (word && others.length === 0 && isAlone && end - start >= WORTH_MAPPING_BYTES) {
+  const isWord = word !== undefined && word.length > 1 && others.length === 0;
+  if (isWord && isAlone && end - start >= WORTH_MAPPING_BYTES) {
     const { searchMapped } = await import("./usual-lines/mapped.ts");
     const firstLine = scanner.line();
     const { offset, lines } = yield* searchMapped(path, { start, end }, word, (bytes, length, place) => {

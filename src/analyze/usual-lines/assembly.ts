@@ -4,7 +4,7 @@
  * AssemblyScript, not TypeScript: `npm run assembly` compiles it to WebAssembly with SIMD, into module.ts beside it.
  *
  * The bytes may be pages of a file (mapped.ts): only what stands here may touch them, as only here a page that is gone
- * ends as an exception. At least 64 bytes and twice the word's length behind `to` can be read, of whatever content.
+ * ends as an exception. At least 128 bytes and the word's length behind `to` can be read, of whatever content.
  */
 
 const NEWLINE: u8 = 0x0a;
@@ -17,19 +17,17 @@ const CLOSE: u8 = 0x7d;
 export let lines: i32 = 0;
 
 /**
- * Input:  lines from `from` to `to`; at `word` the word, without newline or backslash.
+ * Input:  lines from `from` to `to`; at `word` the word, without newline or backslash; `pair`, the first of two bytes of
+ *         it: a place is looked at when both are there, so they should be rare.
  * Output: where the first line begins that does not stand in braces, or holds the word, or a `\u`, in which a letter of
  *         the word could hide, or has no newline; `to` when there is none.
  */
-export function passUsual(from: i32, to: i32, word: i32, length: i32): i32 {
+export function passUsual(from: i32, to: i32, word: i32, length: i32, pair: i32): i32 {
   lines = 0;
   let start = from;
   if (load<u8>(start) !== OPEN) return start;
-  // A place is looked at when two bytes of the word are there: its last and the middle one, at `at`.
-  const middle = length >> 1;
-  const rest = length - 1 - middle;
-  const middleByte = v128.load8_splat(word + middle);
-  const lastByte = v128.load8_splat(word + middle + rest);
+  const firstByte = v128.load8_splat(word + pair);
+  const secondByte = v128.load8_splat(word + pair + 1);
   const newline = i8x16.splat(NEWLINE);
   const backslash = i8x16.splat(BACKSLASH);
   for (let at = from; at < to; at += 64) {
@@ -37,10 +35,10 @@ export function passUsual(from: i32, to: i32, word: i32, length: i32): i32 {
     const b = v128.load(at, 16);
     const c = v128.load(at, 32);
     const d = v128.load(at, 48);
-    const wordInA = v128.and(i8x16.eq(a, middleByte), i8x16.eq(v128.load(at + rest), lastByte));
-    const wordInB = v128.and(i8x16.eq(b, middleByte), i8x16.eq(v128.load(at + rest, 16), lastByte));
-    const wordInC = v128.and(i8x16.eq(c, middleByte), i8x16.eq(v128.load(at + rest, 32), lastByte));
-    const wordInD = v128.and(i8x16.eq(d, middleByte), i8x16.eq(v128.load(at + rest, 48), lastByte));
+    const wordInA = v128.and(i8x16.eq(a, firstByte), i8x16.eq(v128.load(at, 1), secondByte));
+    const wordInB = v128.and(i8x16.eq(b, firstByte), i8x16.eq(v128.load(at, 17), secondByte));
+    const wordInC = v128.and(i8x16.eq(c, firstByte), i8x16.eq(v128.load(at, 33), secondByte));
+    const wordInD = v128.and(i8x16.eq(d, firstByte), i8x16.eq(v128.load(at, 49), secondByte));
     const hitsA = v128.or(v128.or(i8x16.eq(a, newline), i8x16.eq(a, backslash)), wordInA);
     const hitsB = v128.or(v128.or(i8x16.eq(b, newline), i8x16.eq(b, backslash)), wordInB);
     const hitsC = v128.or(v128.or(i8x16.eq(c, newline), i8x16.eq(c, backslash)), wordInC);
@@ -63,7 +61,7 @@ export function passUsual(from: i32, to: i32, word: i32, length: i32): i32 {
       } else if (byte === BACKSLASH) {
         if (load<u8>(place + 1) === LETTER_U) return start;
       } else {
-        const first = place - middle;
+        const first = place - pair;
         let same = 0;
         while (same + 8 <= length && load<u64>(first + same) === load<u64>(word + same)) same += 8;
         while (same < length && load<u8>(first + same) === load<u8>(word + same)) same += 1;

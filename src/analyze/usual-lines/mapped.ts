@@ -1,7 +1,7 @@
 /**
  * The lines in question of a big file for one word, where they lie in the page cache: the file's pages stand in the
  * compiled search's own memory, window after window.
- * Input:  a plain file, a part of it that begins with a line, the word: without newline or backslash.
+ * Input:  a plain file, a part of it that begins with a line, the word: at least two bytes, without newline or backslash.
  * Output: each line that has to be looked at, whole and copied; how far it came. What it leaves to the ordinary reader: a
  *         line that is too long or has no newline, and all behind it; a file that is cut meanwhile, or on which the disk
  *         fails; one that begins otherwise than logs do; and any where the runtime has no SIMD (on x64 a CPU without AVX)
@@ -23,8 +23,11 @@ const MEMORY_PAGES = (LINE_AT + LINE_ROOM + HUGE_PAGE_BYTES + WINDOW_BYTES + PAG
 /** Of lines looked at: then it yields, as what was made of them takes several times the room. */
 const ENOUGH_BYTES = 256 * 1024;
 
+/** Some twenty lines say which bytes are rare in all of them. */
+const SAMPLE_BYTES = 16 * 1024;
+
 type Exports = {
-  passUsual: (from: number, to: number, word: number, length: number) => number;
+  passUsual: (from: number, to: number, word: number, length: number, pair: number) => number;
   lines: { value: number };
   takeLine: (from: number, to: number, into: number) => number;
 };
@@ -35,7 +38,10 @@ export type Place = { offset: number; lines: number };
 /** A line without its newline: so many bytes of `bytes`, good until the next. */
 export type LookAt = (bytes: Buffer, length: number, place: Readonly<Place>) => void;
 
-/** Yields after each window or less of it; returns the place before which all is searched. Errors: the system's, of opening. */
+/**
+ * Yields after each window or less of it; returns the place before which all is searched. Errors: the system's, of opening
+ * and reading.
+ */
 export function* searchMapped(
   path: string,
   { start, end }: { start: number; end: number },
@@ -52,13 +58,14 @@ export function* searchMapped(
   const window = memory.subarray(windowAt, windowAt + WINDOW_BYTES);
   const line = Buffer.from(memory.buffer, LINE_AT, LINE_ROOM);
   try {
+    const sought = { length: word.length, pair: rarestPair(word, file.read(start, SAMPLE_BYTES)) };
     for (let before = -1; place.offset < end && place.offset > before; ) {
       before = place.offset;
       const first = before - (before % HUGE_PAGE_BYTES);
       const last = Math.min(end, first + WINDOW_BYTES);
       // No page behind the last is mapped, as there the search reads on for some bytes.
       if (!file.show(window.subarray(0, last - first), first)) break;
-      const isWhole = searchWindow(exports, word.length, { shift: windowAt - first, last }, place, line, lookAt);
+      const isWhole = searchWindow(exports, sought, { shift: windowAt - first, last }, place, line, lookAt);
       yield;
       if (!isWhole) break;
     }
@@ -68,10 +75,13 @@ export function* searchMapped(
   return place;
 }
 
-/** False for what the ordinary reader has to look at; else `place` has come to the last line of the window, or as far as is enough. */
+/**
+ * `place` comes to the last line of the window, or as far as is enough. False where it has come to something that the
+ * ordinary reader has to look at.
+ */
 function searchWindow(
   { passUsual, lines, takeLine }: Exports,
-  wordLength: number,
+  { length: wordLength, pair }: { length: number; pair: number },
   { shift, last }: { shift: number; last: number },
   place: Place,
   line: Buffer,
@@ -81,7 +91,7 @@ function searchWindow(
   for (let lookedAt = 0; place.offset < last && lookedAt < ENOUGH_BYTES; ) {
     let length: number;
     try {
-      const from = passUsual(place.offset + shift, to, 0, wordLength);
+      const from = passUsual(place.offset + shift, to, 0, wordLength, pair);
       place.offset = from - shift;
       place.lines += lines.value;
       if (from === to) return true;
@@ -99,6 +109,19 @@ function searchWindow(
     lookedAt += length;
   }
   return true;
+}
+
+/** Where in the word the two bytes stand that come together least often in a sample of the file. */
+function rarestPair(word: Buffer, sample: Buffer): number {
+  const counts = new Uint16Array(0x1_0000);
+  for (let at = 1; at < sample.length; at += 1) {
+    const pair = ((sample[at - 1] as number) << 8) | (sample[at] as number);
+    counts[pair] = (counts[pair] as number) + 1;
+  }
+  let rarest = 0;
+  const countAt = (at: number): number => counts[word.readUInt16BE(at)] as number;
+  for (let at = 1; at < word.length - 1; at += 1) if (countAt(at) < countAt(rarest)) rarest = at;
+  return rarest;
 }
 
 function compile(): { memory: Uint8Array<ArrayBuffer>; exports: Exports } | undefined {
