@@ -4,7 +4,6 @@
  * Output: what yargs makes of them. Undefined for all that is not plain (an option unknown, short, given twice, without a
  *         value or with an odd one, a positional other than files, `-`, `--`): then yargs decides, and complains.
  */
-import { parseArgs } from "node:util";
 import type { Options } from "yargs";
 
 /** What yargs would look at more closely: it takes quotes off, and `true` for the value of the option before it. */
@@ -18,29 +17,27 @@ export function plainWords(
 ): Record<string, unknown> | undefined {
   const [, ...positionals] = command.split(" ");
   if (positionals.join(" ") !== "[files..]") return undefined;
-  const types: Record<string, { type: "string" | "boolean" }> = {};
-  const own: Record<string, unknown> = { files: [] };
-  for (const [name, option] of Object.entries(options)) {
-    const { type = "", default: value } = option;
-    if (value !== undefined) own[name] = value;
-    const isPlain = Object.keys(option).every((key) => PLAIN_KEYS.includes(key));
-    if (isPlain && (type === "string" || type === "boolean")) types[name] = { type };
-  }
-  try {
-    const { tokens } = parseArgs({ args: [...words], options: types, allowPositionals: true, tokens: true });
-    const seen = new Set<string>();
-    for (const token of tokens) {
-      if (token.kind === "option-terminator" || ODD.test(token.value ?? "a flag")) return undefined;
-      if (token.kind === "positional") {
-        (own.files as string[]).push(token.value);
-        continue;
-      }
-      if (seen.has(token.name) || token.rawName !== `--${token.name}`) return undefined;
-      seen.add(token.name);
-      own[token.name] = token.value ?? true;
+  const files: string[] = [];
+  const given: Record<string, string | true> = {};
+  const left = [...words];
+  for (let word = left.shift(); word !== undefined; word = left.shift()) {
+    if (!word.startsWith("--")) {
+      if (ODD.test(word)) return undefined;
+      files.push(word);
+      continue;
     }
-    return own;
-  } catch {
-    return undefined;
+    const [, name = "", attached] = /^--([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
+    const option = Object.hasOwn(options, name) ? options[name] : undefined;
+    if (!option || name in given || !Object.keys(option).every((key) => PLAIN_KEYS.includes(key))) return undefined;
+    if (option.type === "boolean" && attached === undefined) given[name] = true;
+    else {
+      const value = attached ?? left.shift() ?? "";
+      if (option.type !== "string" || ODD.test(value)) return undefined;
+      given[name] = value;
+    }
   }
+  const defaults = Object.entries(options).flatMap(([name, { default: value }]) =>
+    value === undefined ? [] : [[name, value] as const],
+  );
+  return { files, ...Object.fromEntries(defaults), ...given };
 }
