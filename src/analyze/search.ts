@@ -40,7 +40,7 @@ export async function* searchFile(
     });
     start = offset;
     scanner.skipLines(lines);
-    if (start === end) return;
+    if (start === part.end) return; // else there may be more by now
   }
   for await (const block of readFileBlocks(path, "none", { ...part, start })) {
     scanBlock(block, scanner, { decode, tooLong });

@@ -5,10 +5,11 @@
  * Output: whether it stands there now. Where it cannot (no such libc, a filesystem without mmap), read the file instead.
  *
  * A page that is gone when it is touched (the file was cut, the disk failed) ends the process with SIGBUS, but not in
- * WebAssembly: there the runtime makes an exception of it. So only that may touch the bytes; see analyze/usual-lines.
+ * WebAssembly: there the runtime makes an exception of it, if the memory is one whose limits it guards that way
+ * (createGuarded). So only WebAssembly may touch the bytes; see analyze/usual-lines.
  */
 import { dlopen, ptr } from "bun:ffi";
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 
 /** <sys/mman.h>: the same on every Linux that we build for. */
 const PROT_READ = 1;
@@ -33,6 +34,25 @@ export type MappedFile = {
   /** Makes memory of `room` again, and lets go of the file. */
   close: (room: Uint8Array) => void;
 };
+
+/**
+ * Memory of WebAssembly in which a fault is an exception: the runtime reserves 4 GB of addresses for it. Where it cannot
+ * (`ulimit -v`), it checks each access instead, and does not know what a fault is: then undefined.
+ */
+export function createGuarded(pages: number): WebAssembly.Memory | undefined {
+  const create = (): WebAssembly.Memory | undefined => {
+    const before = addressSpaceBytes();
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    return addressSpaceBytes() - before >= 2 ** 32 ? memory : undefined;
+  };
+  const memory = create();
+  if (memory) return memory;
+  Bun.gc(true); // it guards so many at a time, and those of the files before are only given back now
+  return create();
+}
+
+const addressSpaceBytes = (): number =>
+  1024 * Number(/^VmSize:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1] ?? NaN);
 
 /** How far behind the beginning of `memory` the first huge page begins. */
 export const toHugePage = (memory: Uint8Array): number =>

@@ -179,6 +179,33 @@ describe("mapped", () => {
   });
 });
 
+/** Of a process of its own: how far it came when the file was cut behind the first line. */
+const CUT_MEANWHILE = `
+  import { truncateSync, writeFileSync } from "node:fs";
+  import { searchMapped } from "${join(import.meta.dirname, "../../src/analyze/usual-lines/mapped.ts")}";
+  const path = process.argv.at(-1);
+  const line = '{"node":"-77"}\\n'.repeat(1) + '{"node":"-78"}\\n'.repeat(2_000_000);
+  writeFileSync(path, line);
+  const search = searchMapped(path, { start: 0, end: line.length }, Buffer.from("-77"), () => truncateSync(path, 100));
+  for (;;) {
+    const { done, value } = search.next();
+    if (done) { console.log(value.offset); break; }
+  }`;
+
+it.each([
+  ["as usual", [], {}, "15"],
+  ["with little room for addresses", ["prlimit", "--as=6000000000"], {}, "0"],
+  ["with memory that is not guarded", [], { BUN_JSC_useWasmFastMemory: "0" }, "0"],
+] as const)("never dies of a page that is gone: %s", (_, limits, env, offset) => {
+  const argv = [...limits, process.execPath, "-e", CUT_MEANWHILE, join(directory, "cut-meanwhile")];
+  const { exitCode, stdout, stderr } = Bun.spawnSync(argv, { env: { ...process.env, ...env } });
+  expect({ exitCode, stdout: stdout.toString(), stderr: stderr.toString() }).toEqual({
+    exitCode: 0,
+    stdout: `${offset}\n`,
+    stderr: "",
+  });
+});
+
 describe("openMapped", () => {
   it("shows a file in the place of memory, and makes memory of it again", () => {
     const bytes = Buffer.alloc(3 * HUGE_PAGE_BYTES);

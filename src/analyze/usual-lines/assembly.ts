@@ -12,6 +12,8 @@ const BACKSLASH: u8 = 0x5c;
 const LETTER_U: u8 = 0x75;
 const OPEN: u8 = 0x7b;
 const CLOSE: u8 = 0x7d;
+/** MAX_LINE_BYTES of core/streams.ts. */
+const LONGEST: i32 = 1024 * 1024;
 
 /** How many lines passUsual has passed. */
 export let lines: i32 = 0;
@@ -20,7 +22,7 @@ export let lines: i32 = 0;
  * Input:  lines from `from` to `to`; at `word` the word, without newline or backslash; `pair`, the first of two bytes of
  *         it: a place is looked at when both are there, so they should be rare.
  * Output: where the first line begins that does not stand in braces, or holds the word, or a `\u`, in which a letter of
- *         the word could hide, or has no newline; `to` when there is none.
+ *         the word could hide, or is too long, or has no newline; `to` when there is none.
  */
 export function passUsual(from: i32, to: i32, word: i32, length: i32, pair: i32): i32 {
   lines = 0;
@@ -54,7 +56,7 @@ export function passUsual(from: i32, to: i32, word: i32, length: i32, pair: i32)
       if (place >= to) return start;
       const byte = load<u8>(place);
       if (byte === NEWLINE) {
-        if (load<u8>(place - 1) !== CLOSE) return start;
+        if (load<u8>(place - 1) !== CLOSE || place - start > LONGEST) return start;
         start = place + 1;
         lines += 1;
         if (start >= to || load<u8>(start) !== OPEN) return start;

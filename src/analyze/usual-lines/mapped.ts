@@ -5,9 +5,9 @@
  * Output: each line that has to be looked at, whole and copied; how far it came. What it leaves to the ordinary reader: a
  *         line that is too long or has no newline, and all behind it; a file that is cut meanwhile, or on which the disk
  *         fails; one that begins otherwise than logs do; and any where the runtime has no SIMD (on x64 a CPU without AVX)
- *         or nothing can be mapped.
+ *         or memory of that kind, or nothing can be mapped.
  */
-import { HUGE_PAGE_BYTES, openMapped, toHugePage } from "../../core/mapped-file.ts";
+import { createGuarded, HUGE_PAGE_BYTES, openMapped, toHugePage } from "../../core/mapped-file.ts";
 import { MAX_LINE_BYTES } from "../../core/streams.ts";
 import { MODULE } from "./module.ts";
 
@@ -126,7 +126,8 @@ function rarestPair(word: Buffer, sample: Buffer): number {
 
 function compile(): { memory: Uint8Array<ArrayBuffer>; exports: Exports } | undefined {
   try {
-    const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES });
+    const memory = createGuarded(MEMORY_PAGES);
+    if (!memory) return undefined;
     const module = new WebAssembly.Module(Buffer.from(MODULE, "base64"));
     const { exports } = new WebAssembly.Instance(module, { env: { memory } });
     return { memory: new Uint8Array(memory.buffer), exports: exports as unknown as Exports };
