@@ -184,9 +184,9 @@ const CUT_MEANWHILE = `
   import { truncateSync, writeFileSync } from "node:fs";
   import { searchMapped } from "${join(import.meta.dirname, "../../src/analyze/usual-lines/mapped.ts")}";
   const path = process.argv.at(-1);
-  const line = '{"node":"-77"}\\n'.repeat(1) + '{"node":"-78"}\\n'.repeat(2_000_000);
-  writeFileSync(path, line);
-  const search = searchMapped(path, { start: 0, end: line.length }, Buffer.from("-77"), () => truncateSync(path, 100));
+  const lines = '{"node":"-77"}\\n' + '{"node":"-78"}\\n'.repeat(2_000_000);
+  writeFileSync(path, lines);
+  const search = searchMapped(path, { start: 0, end: lines.length }, Buffer.from("-77"), () => truncateSync(path, 100));
   for (;;) {
     const { done, value } = search.next();
     if (done) { console.log(value.offset); break; }
